@@ -1,0 +1,86 @@
+"""What a forecast is: quantiles of the remaining useful life and risks by cause, per cycle.
+
+The network emits one discrete-time hazard per cause on intervals between ``EDGES``; everything
+below is read off those hazards inside the ONNX graph, so that the numbers cannot contradict one
+another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fadecast.cell.life import CAUSES, PRESSURE_CAUSES
+
+PER_OCTAVE: Final = 5
+LONGEST: Final = 4096
+"""The farthest horizon in cycles; a remaining life beyond it is reported as it."""
+
+EDGES: Final[tuple[int, ...]] = tuple(
+    sorted({0, *(round(2 ** (i / PER_OCTAVE)) for i in range(12 * PER_OCTAVE + 1))})
+)
+"""Ends of the hazard intervals in cycles ahead: 0, 1, 2, … log-spaced to ``LONGEST``."""
+
+QUANTILES: Final = (0.05, 0.25, 0.50, 0.75, 0.95)
+HORIZONS: Final = (10, 50, 100)
+"""Cycles ahead for which risks are reported."""
+
+RISKS: Final = (*CAUSES, "pressure", "any")
+"""Rows of a risk array: each cause, the pressure-related ones together, all together."""
+
+SCORE_COLUMNS: Final[dict[str, str]] = {
+    **{f"rul_p{round(100 * q):02d}": "cycles" for q in QUANTILES},
+    **{f"risk_{name}_{h}": f"probability within {h} cycles" for name in RISKS for h in HORIZONS},
+    "soh": "discharge capacity / nominal capacity",
+    "novelty": "1 = as far out as 1 % of the training cycles",
+    "valid": "bool",
+}
+"""Columns of a score table after ``cell_id`` and ``cycle_count``, with their units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """Forecasts after ``n`` cycles of one cell (or of one cycle each of ``n`` cells).
+
+    Args:
+        cycle_count: ``(n,)`` int64 cycle after which the forecast was made.
+        rul: ``(n, len(QUANTILES))`` remaining useful life in cycles, non-decreasing along axis 1.
+        risk: ``(n, len(RISKS), len(HORIZONS))`` probability of failing within the horizon.
+        incidence: ``(n, len(CAUSES), len(EDGES) - 1)`` cumulative incidence at ``EDGES[1:]``.
+        soh: ``(n,)`` estimated discharge capacity over nominal capacity.
+        novelty: ``(n,)`` distance from the training cycles; above 1 is farther than 99 % of them.
+        valid: ``(n,)`` bool; False where this cycle carried no usable charge information.
+    """
+
+    cycle_count: NDArray[np.int64]
+    rul: NDArray[np.float32]
+    risk: NDArray[np.float32]
+    incidence: NDArray[np.float32]
+    soh: NDArray[np.float32]
+    novelty: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.cycle_count)
+
+    def __getitem__(self, rows: slice | NDArray[np.bool_] | NDArray[np.int64]) -> Forecasts:
+        return Forecasts(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """``cycle_count`` and the ``SCORE_COLUMNS`` by name, each ``(n,)``."""
+        out: dict[str, NDArray[np.generic]] = {"cycle_count": self.cycle_count}
+        for i, q in enumerate(QUANTILES):
+            out[f"rul_p{round(100 * q):02d}"] = self.rul[:, i]
+        for i, name in enumerate(RISKS):
+            for j, h in enumerate(HORIZONS):
+                out[f"risk_{name}_{h}"] = self.risk[:, i, j]
+        return out | {"soh": self.soh, "novelty": self.novelty, "valid": self.valid}
+
+
+__all__ = [
+    "CAUSES", "EDGES", "HORIZONS", "LONGEST", "PER_OCTAVE", "PRESSURE_CAUSES", "QUANTILES",
+    "RISKS", "SCORE_COLUMNS", "Forecasts",
+]  # fmt: skip
