@@ -18,7 +18,7 @@ from __future__ import annotations
 
 
 class FadecastError(Exception):
-    """Base of all deliberate errors: ``what`` is wrong, ``where`` it is, ``fix`` says what to do."""
+    """Base of all deliberate errors: ``what`` is wrong, ``where`` it is, ``fix`` how to mend it."""
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
         self.what, self.where, self.fix = what, where, fix

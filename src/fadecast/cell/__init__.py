@@ -1,1 +1,1 @@
-
+"""The domain: columns, records, checks, lives and the store of cells."""

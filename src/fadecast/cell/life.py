@@ -74,9 +74,7 @@ class Life:
         return self.until if self.failed else self.after
 
 
-def find_life(
-    summaries: CycleSummaries, metadata: CellMetadata, definition: EndOfLife
-) -> Life:
+def find_life(summaries: CycleSummaries, metadata: CellMetadata, definition: EndOfLife) -> Life:
     """The life of a cell under ``definition``; a published life, where there is one, wins.
 
     A cell that never meets the definition is censored at its last cycle: neither dropped nor

@@ -70,7 +70,7 @@ class CellSpec:
             )  # fmt: skip
         if not -10.0 <= self.voltage_min_v < self.voltage_max_v <= 10.0:
             raise CheckError(
-                f"voltage window {self.voltage_min_v}…{self.voltage_max_v} V is empty or not in volts",
+                f"voltage window {self.voltage_min_v}…{self.voltage_max_v} V is empty or not volts",
                 where=where, fix="Give voltage_min_v < voltage_max_v in volts",
             )  # fmt: skip
         for name, known in (
@@ -141,7 +141,7 @@ class CellMetadata:
 
 @dataclass(frozen=True, slots=True)
 class CellRecord:
-    """One cell: metadata with either its time series or, where only those were published, its cycles.
+    """One cell: metadata with its time series or, where only those were published, its cycles.
 
     Args:
         metadata: declared design and provenance.

@@ -1,1 +1,1 @@
-
+"""From a trained forecaster to a bundle whose answers are proven equal."""

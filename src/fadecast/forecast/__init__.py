@@ -1,1 +1,1 @@
-
+"""What a forecast is, and how good forecasts are: pure numpy."""

@@ -1,1 +1,1 @@
-
+"""A bundle at work: numpy and onnxruntime only, on a vehicle and in a batch job alike."""

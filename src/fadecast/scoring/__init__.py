@@ -1,1 +1,1 @@
-
+"""Forecasts for many cells at once, as one Parquet table."""
