@@ -1,0 +1,112 @@
+"""The causal rule that closes a cycle."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fadecast.cell.cycles import CHARGE_RATE, GAP_SECOND, CycleCounter, assign_cycles
+from fadecast.cell.samples import to_samples
+from fadecast.errors import CheckError
+
+
+def _columns(current: object, step: float = 60.0) -> dict[str, np.ndarray]:
+    current = np.asarray(current, float)
+    return {
+        "test_time_second": np.arange(len(current)) * step,
+        "voltage_volt": np.full(len(current), 3.7),
+        "current_ampere": current,
+    }
+
+
+def test_full_cycles_are_counted() -> None:
+    # One hour at 1.1 C down, one hour at 1.1 C up, five times over.
+    current = np.tile(np.repeat([-1.1, 1.1], 60), 5)
+    count = assign_cycles(_columns(current), 1.0)
+    assert count[0] == 1
+    assert np.flatnonzero(np.diff(count)).tolist() == [59, 179, 299, 419, 539]
+
+
+def test_a_cycle_needs_a_nominal_capacity_and_then_a_charge() -> None:
+    half = np.repeat([-1.1, 1.1], 30)
+    count = assign_cycles(_columns(np.tile(half, 4)), 1.0)
+    assert np.flatnonzero(np.diff(count)).tolist() == [89, 209]
+    only_discharge = assign_cycles(_columns(np.full(500, -1.0)), 1.0)
+    assert set(only_discharge) == {1}
+
+
+def test_a_trickle_is_no_charge() -> None:
+    tail = [CHARGE_RATE * 0.9] * 5 + [CHARGE_RATE * 1.1]
+    count = assign_cycles(_columns([-2.0] * 60 + tail), 1.0)
+    assert np.flatnonzero(np.diff(count)).tolist() == [64]
+
+
+def test_nothing_is_counted_over_a_gap() -> None:
+    columns = _columns([-1.0, -1.0, 1.0])
+    columns["test_time_second"] = np.array([0.0, GAP_SECOND * 10, GAP_SECOND * 10 + 1])
+    assert set(assign_cycles(columns, 1.0)) == {1}
+
+
+def test_a_recorded_count_is_used_and_never_goes_back() -> None:
+    columns = _columns(np.zeros(7)) | {"cycle_count": np.array([0, 0, 3, 2, np.nan, 4, -1.0])}
+    assert assign_cycles(columns, 1.0).tolist() == [0, 0, 3, 3, 3, 4, 4]
+
+
+def test_a_dropped_row_takes_the_count_before_it() -> None:
+    columns = _columns(np.zeros(4)) | {"cycle_count": np.array([5, 9, 6, 7])}
+    columns["voltage_volt"] = np.array([3.7, np.nan, 3.7, 3.7])
+    assert assign_cycles(columns, 1.0).tolist() == [5, 5, 6, 7]
+
+
+def test_empty_and_wrong_lengths() -> None:
+    assert assign_cycles(_columns([]), 1.0).shape == (0,)
+    with pytest.raises(CheckError, match="cycle_count"):
+        assign_cycles(_columns(np.zeros(3)) | {"cycle_count": np.zeros(2)}, 1.0)
+
+
+@given(
+    current=st.lists(st.floats(-3, 3, width=32), max_size=120),
+    cuts=st.lists(st.integers(0, 120), max_size=8),
+    nominal=st.floats(0.01, 0.5),
+)
+def test_chunks_equal_the_whole(current: list[float], cuts: list[int], nominal: float) -> None:
+    columns = _columns(current)
+    whole = assign_cycles(columns, nominal)
+    n = len(current)
+    edges = [0, *sorted(min(cut, n) for cut in cuts), n]
+    state, last, parts = asdict(CycleCounter(nominal)), float("nan"), [np.zeros(0, np.int64)]
+    for low, high in pairwise(edges):
+        counter = CycleCounter(**state)  # as if saved and restored between any two chunks
+        chunk = to_samples({k: v[low:high] for k, v in columns.items()}, previous_second=last)
+        parts.append(counter.count_samples(chunk))
+        state, last = asdict(counter), chunk.last_second
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@given(
+    current=st.lists(st.floats(-3, 3, width=32), min_size=2, max_size=120),
+    cut=st.integers(1, 119),
+)
+def test_what_comes_later_changes_nothing(current: list[float], cut: int) -> None:
+    cut = min(cut, len(current) - 1)
+    whole = assign_cycles(_columns(current), 0.05)
+    np.testing.assert_array_equal(assign_cycles(_columns(current[:cut]), 0.05), whole[:cut])
+
+
+@given(current=st.lists(st.floats(-3, 3, width=32), max_size=120))
+def test_the_rule_as_a_plain_loop(current: list[float]) -> None:
+    """The oracle: one sample after the other, as it would be written on a vehicle."""
+    nominal, step = 0.08, 60.0
+    count, total, began, before, out = 1, 0.0, 0.0, 0.0, []
+    for i, now in enumerate(np.float64(np.float32(current))):
+        if total >= began + nominal and now > CHARGE_RATE * nominal:
+            count, began = count + 1, total
+        total += 0.5 * (max(-now, 0.0) + max(-before, 0.0)) * (step if i else 0.0) / 3600.0
+        before = now
+        out.append(count)
+    assert assign_cycles(_columns(current, step), nominal).tolist() == out
