@@ -10,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fadecast.cell.cycles import CHARGE_RATE, GAP_SECOND, CycleCounter, assign_cycles
-from fadecast.cell.samples import to_samples
+from fadecast.cell.cycles import (
+    CHARGE_RATE,
+    GAP_SECOND,
+    CycleCounter,
+    assign_cycles,
+    elapsed_cycles,
+)
 from fadecast.errors import CheckError
 
 
@@ -69,6 +74,20 @@ def test_empty_and_wrong_lengths() -> None:
         assign_cycles(_columns(np.zeros(3)) | {"cycle_count": np.zeros(2)}, 1.0)
 
 
+def test_a_count_that_comes_and_goes_is_refused() -> None:
+    counter = CycleCounter(1.0)
+    counter.number(_columns([]) | {"cycle_count": np.zeros(0)})  # says nothing yet
+    counter.number(_columns([1.0]))
+    with pytest.raises(CheckError, match="everywhere or nowhere"):
+        counter.number(_columns([1.0]) | {"cycle_count": np.ones(1)})
+
+
+def test_elapsed_cycles() -> None:
+    assert elapsed_cycles(np.array([0, 1, 4])).tolist() == [1.0, 1.0, 3.0]
+    assert elapsed_cycles(np.array([5, 6])).tolist() == [5.0, 1.0]
+    assert elapsed_cycles(np.array([7, 9]), previous=4).tolist() == [3.0, 2.0]
+
+
 @given(
     current=st.lists(st.floats(-3, 3, width=32), max_size=120),
     cuts=st.lists(st.integers(0, 120), max_size=8),
@@ -79,12 +98,11 @@ def test_chunks_equal_the_whole(current: list[float], cuts: list[int], nominal: 
     whole = assign_cycles(columns, nominal)
     n = len(current)
     edges = [0, *sorted(min(cut, n) for cut in cuts), n]
-    state, last, parts = asdict(CycleCounter(nominal)), float("nan"), [np.zeros(0, np.int64)]
+    state, parts = asdict(CycleCounter(nominal)), []
     for low, high in pairwise(edges):
         counter = CycleCounter(**state)  # as if saved and restored between any two chunks
-        chunk = to_samples({k: v[low:high] for k, v in columns.items()}, previous_second=last)
-        parts.append(counter.count_samples(chunk))
-        state, last = asdict(counter), chunk.last_second
+        parts.append(counter.number({k: v[low:high] for k, v in columns.items()})[1])
+        state = asdict(counter)
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 

@@ -25,32 +25,74 @@ GAP_SECOND: Final = 3600.0
 """An interval longer than this holds no known current: nothing is counted over it."""
 
 FIRST_CYCLE: Final = 1
+"""Number of the first cycle where the data do not number theirs."""
 
 _DURATION, _CURRENT = CHANNELS.index("duration_second"), CHANNELS.index("current_ampere")
 
 
 @dataclass(slots=True)
 class CycleCounter:
-    """Numbers the samples of one cell, chunk by chunk; all of its state is in its fields.
+    """Turns the rows of one cell into numbered samples, chunk by chunk; chunked equals whole.
+
+    All of its state is in its fields, plain numbers that can be saved and given back.
 
     Args:
         nominal_capacity_ah: what one cycle discharges.
+        recorded: whether the data number their cycles; settled by the first rows.
         count: cycle of the last sample.
         discharged_ah: discharged since the very first sample.
         began_ah: ``discharged_ah`` when the present cycle began.
         current_ampere: current of the last sample.
+        last_second: time of the last sample, NaN before the first.
+        dropped: rows that were not usable so far.
     """
 
     nominal_capacity_ah: float
-    count: int = FIRST_CYCLE
+    recorded: bool | None = None
+    count: int = 0
     discharged_ah: float = 0.0
     began_ah: float = 0.0
     current_ampere: float = 0.0
+    last_second: float = float("nan")
+    dropped: int = 0
 
-    def count_samples(self, samples: Samples) -> NDArray[np.int64]:
-        """``(len(samples),)`` cycle of each sample, by throughput; chunked equals whole."""
+    def number(self, columns: Mapping[str, NDArray[Any]]) -> tuple[Samples, NDArray[np.int64]]:
+        """The usable samples among the next rows, and ``(n_samples,)`` the cycle of each.
+
+        Args:
+            columns: time-series columns by name, each ``(n_rows,)``, ``n_rows ≥ 0``.
+
+        Raises:
+            CheckError: as ``to_samples``; or ``cycle_count`` has another length, or comes and goes
+                between chunks.
+        """
+        samples = to_samples(columns, previous_second=self.last_second)
+        numbers = columns.get("cycle_count")
+        if numbers is not None and np.shape(numbers) != samples.kept.shape:
+            raise CheckError(
+                f"cycle_count has shape {np.shape(numbers)}, expected {samples.kept.shape}"
+            )
+        if len(samples.kept):
+            self._settle(numbers is not None)
+        self.dropped += samples.dropped
+        self.last_second = samples.last_second
         if not len(samples):
-            return np.zeros(0, np.int64)
+            return samples, np.zeros(0, np.int64)
+        if numbers is None:
+            return samples, self._by_throughput(samples)
+        return samples, self._as_recorded(np.asarray(numbers)[samples.kept])
+
+    def _settle(self, recorded: bool) -> None:
+        if self.recorded is None:
+            self.recorded = recorded
+            self.count = 0 if recorded else FIRST_CYCLE
+        elif self.recorded != recorded:
+            raise CheckError(
+                "cycle_count is in some chunks of a cell and not in others",
+                fix="Give it everywhere or nowhere",
+            )
+
+    def _by_throughput(self, samples: Samples) -> NDArray[np.int64]:
         current = samples.values[:, _CURRENT].astype(np.float64)
         duration = samples.values[:, _DURATION].astype(np.float64)
         drain = np.maximum(-np.concatenate([[self.current_ampere], current]), 0.0)
@@ -62,8 +104,8 @@ class CycleCounter:
         charges = np.flatnonzero(current > CHARGE_RATE * self.nominal_capacity_ah)
         begins = np.zeros(len(current), np.int64)
         while True:
-            run_at = np.searchsorted(discharged, self.began_ah + self.nominal_capacity_ah)
-            next_charge = int(np.searchsorted(charges, run_at))
+            full = np.searchsorted(discharged, self.began_ah + self.nominal_capacity_ah)
+            next_charge = int(np.searchsorted(charges, full))
             if next_charge == len(charges):
                 break
             begins[charges[next_charge]] = 1
@@ -73,18 +115,13 @@ class CycleCounter:
         self.current_ampere = float(current[-1])
         return count
 
-    def follow(self, cycle_count: NDArray[Any]) -> NDArray[np.int64]:
-        """``(n,)`` the recorded count of each kept sample, never going back.
-
-        A missing (NaN) or impossible number takes the one before it.
-        """
-        recorded = np.asarray(cycle_count, np.float64)
-        if not len(recorded):
-            return np.zeros(0, np.int64)
+    def _as_recorded(self, numbers: NDArray[Any]) -> NDArray[np.int64]:
+        """Never going back; a missing (NaN) or impossible number takes the one before it."""
+        recorded = np.asarray(numbers, np.float64)
         column = COLUMNS["cycle_count"]
         known = (recorded >= column.low) & (recorded <= column.high)
-        recorded_count = np.where(known, recorded, 0.0).astype(np.int64)
-        count = np.maximum.accumulate(np.maximum(recorded_count, self.count))
+        count = np.maximum(np.where(known, recorded, 0.0).astype(np.int64), self.count)
+        count = np.maximum.accumulate(count)
         self.count = int(count[-1])
         return count
 
@@ -103,19 +140,25 @@ def assign_cycles(
         sample before it.
 
     Raises:
-        CheckError: as ``to_samples``; or ``cycle_count`` has another length.
+        CheckError: as ``CycleCounter.number``.
     """
-    samples = to_samples(columns)
-    recorded = columns.get("cycle_count")
-    if recorded is None:
-        counter = CycleCounter(nominal_capacity_ah)
-        count = counter.count_samples(samples)
-    else:
-        if np.shape(recorded) != samples.kept.shape:
-            raise CheckError(
-                f"cycle_count has shape {np.shape(recorded)}, expected {samples.kept.shape}"
-            )
-        counter = CycleCounter(nominal_capacity_ah, count=0)
-        count = counter.follow(np.asarray(recorded)[samples.kept])
-    first = count[0] if len(count) else counter.count
-    return np.concatenate([[first], count])[np.cumsum(samples.kept)]
+    samples, count = CycleCounter(nominal_capacity_ah).number(columns)
+    first = count[:1] if len(count) else [0]
+    return np.concatenate([first, count])[np.cumsum(samples.kept)]
+
+
+def elapsed_cycles(cycle_count: NDArray[np.int64], previous: int | None = None) -> NDArray[Any]:
+    """``(n,)`` float32, cycles since the summary before; the very first: its count, at least 1.
+
+    Args:
+        cycle_count: ``(n,)`` strictly increasing.
+        previous: the last count before these, ``None`` at the start of the cell.
+    """
+    if previous is not None:
+        return np.diff(cycle_count, prepend=previous).astype(np.float32)
+    return np.maximum(np.diff(cycle_count, prepend=0), 1).astype(np.float32)
+
+
+__all__ = [
+    "CHARGE_RATE", "FIRST_CYCLE", "GAP_SECOND", "CycleCounter", "assign_cycles", "elapsed_cycles",
+]  # fmt: skip
