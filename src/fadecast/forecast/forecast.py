@@ -19,14 +19,16 @@ PER_OCTAVE: Final = 5
 LONGEST: Final = 4096
 """The farthest horizon in cycles; a remaining life beyond it is reported as it."""
 
-EDGES: Final[tuple[int, ...]] = tuple(
-    sorted({0, *(round(2 ** (i / PER_OCTAVE)) for i in range(12 * PER_OCTAVE + 1))})
-)
-"""Ends of the hazard intervals in cycles ahead: 0, 1, 2, … log-spaced to ``LONGEST``."""
-
 QUANTILES: Final = (0.05, 0.25, 0.50, 0.75, 0.95)
 HORIZONS: Final = (10, 50, 100)
 """Cycles ahead for which risks are reported."""
+
+_GRID = {round(2 ** (i / PER_OCTAVE)) for i in range(12 * PER_OCTAVE + 1)}
+EDGES: Final[tuple[int, ...]] = tuple(
+    sorted({0, *HORIZONS, *(e for e in _GRID if all(abs(e - h) > 0.05 * h for h in HORIZONS))})
+)
+"""Ends of the hazard intervals in cycles ahead: 0, 1, 2, … log-spaced to ``LONGEST``, with every
+horizon among them, so that no risk needs interpolation."""
 
 RISKS: Final = (*CAUSES, "pressure", "any")
 """Rows of a risk array: each cause, the pressure-related ones together, all together."""
