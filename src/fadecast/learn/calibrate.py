@@ -1,0 +1,57 @@
+"""What is fitted after training: recalibrated hazards and the novelty score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fadecast.learn.losses import competing_risks_nll
+from fadecast.network.forecaster import Forecaster
+from fadecast.network.heads import log_hazards
+
+
+def fit_recalibration(
+    forecaster: Forecaster,
+    logits: Tensor,
+    after: Tensor,
+    until: Tensor,
+    cause: Tensor,
+    weight: Tensor,
+    *,
+    prior: float = 1.0,
+) -> None:
+    """Fit slope and offsets of the hazards on cells that trained nothing.
+
+    Args:
+        logits: ``(N, J, K)`` uncalibrated, one row a cell and cycle.
+        after, until, cause: ``(N,)`` as in ``competing_risks_nll``.
+        weight: ``(N,)``, adding up to the number of cells.
+        prior: strength, in cells, of a normal prior of width 1 around the identity; with a handful
+            of calibration cells it is what keeps the map sane. A cause that never occurred among
+            them keeps its offset.
+    """
+    recalibration = forecaster.recalibration
+    occurred = torch.zeros(logits.shape[-1])
+    occurred[cause[cause >= 0].unique()] = 1.0
+    parameters = torch.zeros(1 + logits.shape[-1], requires_grad=True)
+    optimiser = torch.optim.LBFGS([parameters], max_iter=50, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        mapped = torch.exp(parameters[0]) * logits + parameters[1:] * occurred
+        nll = competing_risks_nll(log_hazards(mapped), after, until, cause)
+        total = (weight * nll).sum() + 0.5 * prior * parameters.square().sum()
+        total.backward()
+        return total
+
+    optimiser.step(loss)
+    with torch.no_grad():
+        recalibration.log_slope.copy_(parameters[0])
+        recalibration.offset.copy_(parameters[1:] * occurred)
+
+
+def fit_novelty(forecaster: Forecaster, encodings: Sequence[Tensor]) -> None:
+    """Fit the novelty score to the encodings ``(T, width)`` of the training cells."""
+    forecaster.novelty.fit(torch.cat(list(encodings)))

@@ -1,0 +1,70 @@
+"""One cycle's scaled summary → one vector."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fadecast.cell.design import N_DESIGN
+from fadecast.cell.summaries import FIELDS
+
+
+def _groups() -> Tensor:
+    """``(F, G)`` averages over fields observed together, such as the nodes of one curve."""
+    names = [field.rpartition(".")[0] or field for field in FIELDS]
+    order = list(dict.fromkeys(names))
+    matrix = torch.zeros(len(names), len(order))
+    for row, name in enumerate(names):
+        matrix[row, order.index(name)] = 1.0
+    return matrix / matrix.sum(0)
+
+
+class Encoder(nn.Module):
+    """Levels, changes and masks of the fields, the declared design and the age → ``(B, T, width)``.
+
+    Design entries that never varied in training are ignored, as their weights would be noise.
+    """
+
+    groups: Tensor
+    design_centre: Tensor
+    design_scale: Tensor
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        groups = _groups()
+        self.register_buffer("groups", groups, persistent=False)
+        self.register_buffer("design_centre", torch.zeros(N_DESIGN))
+        self.register_buffer("design_scale", torch.ones(N_DESIGN))
+        inputs = 2 * len(FIELDS) + groups.shape[1] + N_DESIGN + 2
+        self.first = nn.Linear(inputs, width)
+        self.second = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, level: Tensor, change: Tensor, seen: Tensor, design: Tensor, age: Tensor
+    ) -> Tensor:
+        """Fields are ``(B, T, F)``, design ``(B, N_DESIGN)``, age ``(B, T, 1)`` in cycles."""
+        declared = (design - self.design_centre) * self.design_scale
+        inputs = [
+            self.dropout(level),
+            self.dropout(change),
+            torch.matmul(seen, self.groups),
+            declared.unsqueeze(1).expand(-1, level.shape[1], -1),
+            torch.log1p(age) / 8,
+            age / 1000,
+        ]
+        hidden = nn.functional.silu(self.first(torch.cat(inputs, 2)))
+        return torch.tanh(self.second(hidden))
+
+    @torch.no_grad()
+    def fit(self, designs: Tensor) -> None:
+        """Set the scale of design entries from the training cells' ``(N, N_DESIGN)``."""
+        spread = designs.std(0, unbiased=False)
+        varied = (spread > 1e-6).to(spread.dtype)
+        self.design_centre.copy_(designs.mean(0))
+        self.design_scale.copy_(varied / torch.clamp(spread, min=0.05))
+
+    def strangeness(self, design: Tensor) -> Tensor:
+        """``(B, 1)`` how many declared properties have a value that no training cell had."""
+        off = (design - self.design_centre).abs() > 0.05
+        return (off & (self.design_scale == 0)).to(design.dtype).sum(1, keepdim=True)

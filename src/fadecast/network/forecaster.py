@@ -1,0 +1,216 @@
+"""The forecaster: a causal network from cycle summaries to competing-risk forecasts.
+
+``step`` is the network as it is deployed: one cycle in, one forecast out, an explicit state.
+``sequence`` is the same arithmetic over whole lives in parallel, for training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fadecast.cell.summaries import INDEX, N_FIELDS
+from fadecast.errors import ConfigError
+from fadecast.network.calibration import Novelty, Recalibration
+from fadecast.network.encoder import Encoder
+from fadecast.network.heads import HazardHead, Readout, log_hazards
+from fadecast.network.memory import GatedMemory, LeakyAverages
+from fadecast.network.scaler import Scaler
+
+_CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
+LEAST_CHARGE = 0.01
+"""Charge in nominal capacities below which a cycle says nothing (a pause, an open circuit)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForecasterConfig:
+    """Size of the network.
+
+    Args:
+        hidden: width of the encoding and of the memory, 8…256.
+        layers: of gated recurrent units, 1…4.
+        reference_cycles: cycles that make the early-life reference, ≥ 1.
+        averages: time constants of the leaky averages, in cycles.
+        dropout: share of the input fields dropped in training, in [0, 1).
+    """
+
+    hidden: int = 64
+    layers: int = 2
+    reference_cycles: int = 10
+    averages: tuple[float, ...] = (10.0, 100.0)
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (8 <= self.hidden <= 256 and 1 <= self.layers <= 4 and self.reference_cycles >= 1):
+            raise ConfigError(
+                f"network of hidden {self.hidden}, layers {self.layers}, "
+                f"reference_cycles {self.reference_cycles}",
+                fix="Use hidden 8…256, layers 1…4, reference_cycles ≥ 1",
+            )
+        if not 0 <= self.dropout < 1 or not self.averages or min(self.averages) <= 0:
+            raise ConfigError("dropout must be in [0, 1) and averages be positive cycle counts")
+
+
+class ForecastTensors(NamedTuple):
+    """A forecast per row; shapes as in ``fadecast.forecast.Forecasts``, flags as 0/1."""
+
+    rul: Tensor
+    risk: Tensor
+    incidence: Tensor
+    soh: Tensor
+    novelty: Tensor
+    valid: Tensor
+
+
+class Hidden(NamedTuple):
+    """What training needs of a sequence, before recalibration."""
+
+    logits: Tensor
+    soh: Tensor
+    encoding: Tensor
+
+
+class Forecaster(nn.Module):
+    """Cycle summaries ``(B, F)`` → forecasts, one step a cycle, with state ``(B, state_size)``.
+
+    A cycle without usable charge (``valid`` 0) leaves everything but the age as it was; its
+    forecast is the one of the last valid cycle.
+    """
+
+    def __init__(self, config: ForecasterConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.hidden
+        self.scaler = Scaler(N_FIELDS, config.reference_cycles)
+        self.encoder = Encoder(width, config.dropout)
+        self.averages = LeakyAverages(width, config.averages)
+        self.memory = GatedMemory(self.averages.out_width, width, config.layers)
+        self.hazards = HazardHead(width)
+        self.health = nn.Linear(width, 1)
+        self.recalibration = Recalibration()
+        self.novelty = Novelty(width)
+        self.readout = Readout()
+        nn.init.zeros_(self.health.weight)
+        nn.init.zeros_(self.health.bias)
+        # age; last capacity and whether there was one; memory's output for invalid cycles is the
+        # last layer's state
+        self._sizes = [
+            1, 2, self.scaler.state_size, self.averages.state_size, self.memory.state_size, 1,
+        ]  # fmt: skip
+        self.state_size = sum(self._sizes)
+
+    def start(self, batch: int) -> Tensor:
+        """The state before the first cycle, ``(batch, state_size)``: zeros."""
+        return torch.zeros(batch, self.state_size)
+
+    def step(
+        self, state: Tensor, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor
+    ) -> tuple[Tensor, ForecastTensors]:
+        """One cycle.
+
+        Args:
+            state: ``(B, state_size)``.
+            values, observed: ``(B, F)`` a summary and its mask (0/1).
+            design: ``(B, N_DESIGN)`` from ``fadecast.cell.design.encode_design``.
+            elapsed: ``(B, 1)`` cycles since the previous summary; its own number for the first.
+        """
+        age, capacity, reference, averages, memory, novelty = state.split(self._sizes, 1)
+        valid = valid_cycles(values, observed)
+        age = age + elapsed
+        new_capacity = _latest(capacity, values, observed)
+        new_reference, level, change, seen = self.scaler(
+            reference, values.unsqueeze(1), observed.unsqueeze(1)
+        )
+        encoding = self.encoder(level, change, seen, design, age.unsqueeze(1)).squeeze(1)
+        new_averages, wide = self.averages.step(averages, encoding)
+        new_memory, _ = self.memory.step(memory, wide)
+        new_novelty = self.novelty(encoding)
+        old = torch.cat([capacity, reference, averages, memory, novelty], 1)
+        new = torch.cat([new_capacity, new_reference, new_averages, new_memory, new_novelty], 1)
+        kept = torch.where(valid > 0, new, old)
+        out = kept.split(self._sizes[1:], 1)
+        recalled = out[3][:, -self.config.hidden :]
+        logits = self.recalibration(self.hazards(recalled))
+        rul, risk, incidence = self.readout(log_hazards(logits))
+        forecast = ForecastTensors(
+            rul, risk, incidence,
+            self._health(recalled, out[0]).squeeze(1),
+            (out[4] + self.encoder.strangeness(design)).squeeze(1),
+            valid.squeeze(1),
+        )  # fmt: skip
+        return torch.cat([age, kept], 1), forecast
+
+    def forward(
+        self, state: Tensor, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor
+    ) -> tuple[Tensor, ...]:
+        """``step`` with its result flat: what ``forecast.onnx`` computes."""
+        state, forecast = self.step(state, values, observed, design, elapsed)
+        return (state, *forecast)
+
+    def sequence(self, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor) -> Hidden:
+        """Whole lives from the first cycle on; all cycles must be valid (see ``valid_cycles``).
+
+        Args:
+            values, observed: ``(B, T, F)``; padding may trail, its results mean nothing.
+            design: ``(B, N_DESIGN)``.
+            elapsed: ``(B, T)`` cycles since the previous summary.
+
+        Returns:
+            Uncalibrated logits ``(B, T, J, K)``, state of health and encodings ``(B, T, ·)``.
+        """
+        empty = values.new_zeros(len(values), self.scaler.state_size)
+        _, level, change, seen = self.scaler(empty, values, observed)
+        age = elapsed.cumsum(1).unsqueeze(2)
+        encoding = self.encoder(level, change, seen, design, age)
+        recalled = self.memory.sequence(self.averages.sequence(encoding))
+        capacity = _latest_in_sequence(values, observed)
+        soh = self._health(recalled, capacity).squeeze(-1)
+        return Hidden(self.hazards(recalled), soh, encoding)
+
+    @torch.no_grad()
+    def forecast_sequence(
+        self, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor
+    ) -> ForecastTensors:
+        """The deployed step over ``(B, T, F)``: fields of the result are ``(B, T, …)``."""
+        state = self.start(len(values))
+        steps = []
+        for t in range(values.shape[1]):
+            state, forecast = self.step(
+                state, values[:, t], observed[:, t], design, elapsed[:, t : t + 1]
+            )
+            steps.append(forecast)
+        return ForecastTensors(*(torch.stack(parts, 1) for parts in zip(*steps, strict=True)))
+
+    def _health(self, recalled: Tensor, capacity: Tensor) -> Tensor:
+        """The last measured capacity, corrected by the memory; around 1 before there is any."""
+        measured, some = capacity[..., :1], capacity[..., 1:]
+        correction: Tensor = self.health(recalled)
+        return measured + (1 - some) + 0.1 * correction
+
+
+def valid_cycles(values: Tensor, observed: Tensor) -> Tensor:
+    """``(…, 1)`` 1 where a cycle moved enough charge to say something, else 0."""
+    charge = torch.maximum(
+        values[..., _CHARGE : _CHARGE + 1] * observed[..., _CHARGE : _CHARGE + 1],
+        values[..., _DISCHARGE : _DISCHARGE + 1] * observed[..., _DISCHARGE : _DISCHARGE + 1],
+    )
+    return (charge > LEAST_CHARGE).to(values.dtype)
+
+
+def _latest(capacity: Tensor, values: Tensor, observed: Tensor) -> Tensor:
+    """``(B, 2)`` last observed discharge and whether there was one."""
+    some = observed[:, _DISCHARGE : _DISCHARGE + 1]
+    now = torch.cat([values[:, _DISCHARGE : _DISCHARGE + 1], torch.ones_like(some)], 1)
+    return torch.where(some > 0, now, capacity)
+
+
+def _latest_in_sequence(values: Tensor, observed: Tensor) -> Tensor:
+    """``(B, T, 2)`` as ``_latest`` after each cycle."""
+    some = observed[..., _DISCHARGE]
+    steps = torch.arange(1, values.shape[1] + 1)
+    at = (some * steps).long().cummax(1).values
+    padded = nn.functional.pad(values[..., _DISCHARGE], (1, 0))
+    return torch.stack([padded.gather(1, at), (at > 0).to(values.dtype)], 2)

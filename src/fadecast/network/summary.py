@@ -1,0 +1,336 @@
+"""The cycle summary as a mergeable accumulator: the only code that turns samples into features.
+
+Every feature is read off sums, maxima and first/last samples, so summaries of consecutive pieces
+of a cycle merge: sample by sample on a vehicle, in chunks in a batch job, all at once in training.
+The state is one vector per cell and all zeros when empty, which makes it the identity of ``merge``.
+
+Each pair of consecutive samples is one interval. Currents are averaged over it (trapezoidal rule)
+and its charge is shared between the two nearest voltage nodes (linear "hat" binning), so that a
+millivolt of noise moves a feature by a little, never by a whole bin. The interval that leads into
+a cycle's first sample belongs to no cycle.
+
+Sums are compensated: the rounding error of each addition is kept beside the sum (T. J. Dekker,
+Numer. Math. 18, 224, 1971, 10.1007/BF01397083). Plain float32 sums of 1-s samples drift by 1e-4
+over a cycle, since equal increments round the same way each time; with it any chunking agrees to
+about 1e-7.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fadecast.cell.summaries import BINS, SENSORS
+
+REST_RATE: Final = 2.13e-3
+"""C-rate below which a cell rests. Odd on purpose: no logger's rounding lands on it."""
+STEP_RATE: Final = 0.0513
+"""Smallest change of the C-rate that counts as a current step."""
+STEP_HOURS: Final = 30.7 / 3600
+"""Longest interval over which a voltage change still is called resistance."""
+GAP_HOURS: Final = 3607 / 3600
+"""Longest interval that is integrated; the time of longer ones is counted as a gap."""
+TOP: Final = 0.875
+"""Where the upper voltage range begins, as a share of the window; it fades in over ``RAMP``."""
+HOLD: Final = 0.985
+"""Where the constant-voltage hold begins, as a share of the window; it fades in over ``RAMP``."""
+RAMP: Final = 0.01
+SMALL_CHARGE: Final = 0.02
+"""Least charge, in nominal capacities, from which an efficiency or a loop is computed."""
+
+_N: Final = len(SENSORS)
+_QUANTITIES: Final = 3 + 2 * _N  # charge, energy, time; per sensor its integral and its time
+_CURVES: Final = BINS * 2 * _QUANTITIES
+_SCALARS: Final = 15 + 4 * _N
+_COUNTS: Final = 1 + _N
+_SIZES: Final = (
+    _CURVES + _SCALARS + _COUNTS,  # sums
+    _CURVES + _SCALARS + _COUNTS,  # carry
+    4 + 2 * _N,  # extremes
+    5 + 2 * _N,  # head
+    5 + 2 * _N,  # tail
+    _N,  # sensor_first
+    _N,  # sensor_last
+)
+_UNIT_SCALE: Final = (1.0, 1e-6, 1e3)  # °C, Pa → MPa, 1 → 1e-3
+_NOWHERE: Final = 1e9
+
+
+class _Piece(NamedTuple):
+    """A state taken apart; every part is ``(B, ·)``."""
+
+    sums: Tensor
+    carry: Tensor
+    extremes: Tensor
+    head: Tensor
+    tail: Tensor
+    sensor_first: Tensor
+    sensor_last: Tensor
+
+
+def _two_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """``a + b`` rounded, and the error of the rounding (Knuth's branch-free form)."""
+    total = a + b
+    rest = total - a
+    return total, (a - (total - rest)) + (b - rest)
+
+
+def _ratio(top: Tensor, bottom: Tensor) -> Tensor:
+    """``top / bottom``, 0 where ``bottom`` is not positive."""
+    some = (bottom > 0).to(top.dtype)
+    return some * top / (bottom * some + (1 - some))
+
+
+def _above(x: Tensor, threshold: float) -> Tensor:
+    """1 where ``x`` exceeds the threshold, else 0."""
+    return (x > threshold).to(x.dtype)
+
+
+def _fade_in(x: Tensor, start: float) -> Tensor:
+    """0 below ``start``, 1 from ``start + RAMP``, linear between: no edge for noise to cross."""
+    return ((x - start) / RAMP).clamp(0.0, 1.0)
+
+
+def _join(a: _Piece, b: _Piece) -> Tensor:
+    """The state of two pieces whose common interval is already in ``b.sums``."""
+    sums, error = _two_sum(a.sums, b.sums)
+    counts_a, counts_b = a.sums[:, -_COUNTS:], b.sums[:, -_COUNTS:]
+    gates = [0] * 4 + [*range(1, _COUNTS)] * 2
+    some_a, some_b = counts_a[:, gates] > 0, counts_b[:, gates] > 0
+    both = torch.maximum(a.extremes, b.extremes)
+    extremes = torch.where(some_b, torch.where(some_a, both, b.extremes), a.extremes)
+    return torch.cat(
+        [
+            sums,
+            a.carry + b.carry + error,
+            extremes,
+            torch.where(counts_a[:, :1] > 0, a.head, b.head),
+            torch.where(counts_b[:, :1] > 0, b.tail, a.tail),
+            torch.where(counts_a[:, 1:] > 0, a.sensor_first, b.sensor_first),
+            torch.where(counts_b[:, 1:] > 0, b.sensor_last, a.sensor_last),
+        ],
+        1,
+    )
+
+
+class Summary(nn.Module):
+    """Accumulator of one cycle for a batch of cells.
+
+    Shapes: a state is ``(B, state_size)``; samples are ``(B, T, 6)`` float32 in the order of
+    ``fadecast.cell.samples.CHANNELS`` (s since the previous sample, V, A, °C, Pa, strain), with
+    ``observed`` ``(B, T, 4)`` 0/1 for the sample itself, temperature, pressure and strain. Absent
+    samples may only trail (padding). ``window`` is ``(B, 3)``: nominal capacity in Ah, lower and
+    upper voltage in V. Values must be finite; mask what is not.
+    """
+
+    state_size: Final = sum(_SIZES)
+    nodes: Tensor
+    units: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("nodes", torch.arange(BINS, dtype=torch.float32), persistent=False)
+        self.register_buffer("units", torch.tensor(_UNIT_SCALE), persistent=False)
+
+    def start(self, batch: int) -> Tensor:
+        """The empty state ``(batch, state_size)``: zeros."""
+        return torch.zeros(batch, self.state_size)
+
+    def forward(
+        self, state: Tensor, samples: Tensor, observed: Tensor, window: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """``update`` then ``read``: what ``summarize.onnx`` computes."""
+        state = self.update(state, samples, observed, window)
+        values, seen = self.read(state)
+        return state, values, seen
+
+    def digest(self, samples: Tensor, observed: Tensor, window: Tensor) -> Tensor:
+        """The state of these samples alone."""
+        return self.update(self.start(len(samples)), samples, observed, window)
+
+    def update(self, state: Tensor, samples: Tensor, observed: Tensor, window: Tensor) -> Tensor:
+        """``merge(state, digest(samples))``, with the interval between them taken in one pass."""
+        old = _Piece(*state.split(_SIZES, 1))
+        chunk = self._scale(samples, observed, window)
+        previous = torch.cat([old.tail.unsqueeze(1), chunk[:, :-1]], 1)
+        present, sensors, seen = chunk[..., :1], chunk[..., 5 : 5 + _N], chunk[..., 5 + _N :]
+        counts = torch.cat([present, seen], 2).sum(1)
+        # A one-hot over time picks the last present sample and each sensor's first and last value.
+        place = torch.cat([present, seen], 2).cumsum(1)
+        at_last = torch.cat([present, seen], 2) * (place == counts.unsqueeze(1)).to(chunk.dtype)
+        at_first = seen * (place[..., 1:] == 1).to(chunk.dtype)
+        both = torch.cat([chunk[..., 2:4], -chunk[..., 2:4], sensors, -sensors], 2)
+        mask = torch.cat([present.expand(-1, -1, 4), seen, seen], 2)
+        highest = (both * mask - (1 - mask) * _NOWHERE).amax(1)
+        sums = torch.cat([self._integrate(previous, chunk), counts], 1)
+        new = _Piece(
+            sums=sums,
+            carry=torch.zeros_like(sums),
+            extremes=highest,
+            head=chunk[:, 0],
+            tail=(chunk * at_last[..., :1]).sum(1),
+            sensor_first=(sensors * at_first).sum(1),
+            sensor_last=(sensors * at_last[..., 1:]).sum(1),
+        )
+        return _join(old, new)
+
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
+        """The state of ``a``'s samples followed by ``b``'s. Associative; zeros are its identity."""
+        old, new = _Piece(*a.split(_SIZES, 1)), _Piece(*b.split(_SIZES, 1))
+        between = self._integrate(old.tail.unsqueeze(1), new.head.unsqueeze(1))
+        between = torch.cat([between, torch.zeros_like(new.sums[:, :_COUNTS])], 1)
+        sums, error = _two_sum(new.sums, between)
+        return _join(old, new._replace(sums=sums, carry=new.carry + error))
+
+    def _scale(self, samples: Tensor, observed: Tensor, window: Tensor) -> Tensor:
+        """``(B, T, 5 + 2·sensors)``: present, h, window, C, V/V_max, sensors, their masks."""
+        capacity, low, high = window.unsqueeze(1).split(1, 2)
+        duration, volt, ampere, sensors = samples.split([1, 1, 1, _N], 2)
+        seen = observed[..., 1:] * observed[..., :1]
+        return torch.cat(
+            [
+                observed[..., :1],
+                duration / 3600,
+                (volt - low) / (high - low),
+                ampere / capacity,
+                volt / high,
+                sensors * self.units * seen,
+                seen,
+            ],
+            2,
+        )
+
+    def _integrate(self, a: Tensor, b: Tensor) -> Tensor:
+        """``(B, curves + scalars)`` sums over the intervals from ``a`` to ``b``, both (B, T, ·)."""
+        middle = (a + b) / 2
+        step = b - a
+        both = a[..., :1] * b[..., :1]
+        gap = _above(b[..., 1:2], GAP_HOURS) * both
+        hours = b[..., 1:2] * (both - gap)
+        level = middle[..., 2:3]
+        place = level.clamp(0.0, 1.0)
+        rate = middle[..., 3:4]
+        charge = (rate * hours).abs()
+        charging, discharging = _above(rate, REST_RATE), _above(-rate, REST_RATE)
+        seen = a[..., 5 + _N :] * b[..., 5 + _N :]
+        sensors = middle[..., 5 : 5 + _N] * seen
+
+        quantities = torch.cat(
+            [charge, charge * middle[..., 4:5], hours, sensors * hours, seen * hours], 2
+        )
+        hats = (1 - (place * (BINS - 1) - self.nodes).abs()).clamp(min=0.0)
+        ways = torch.cat([quantities * charging, quantities * discharging], 2)
+        curves = torch.matmul(ways.transpose(1, 2), hats)
+
+        resting = (1 - charging - discharging) * hours
+        change = step[..., 2:3] * (both - gap)
+        jump = step[..., 3:4]
+        jumped = _above(jump.abs(), STEP_RATE)
+        quick = jumped * (1 - _above(b[..., 1:2], STEP_HOURS)) * (both - gap)
+        hold = _fade_in(level, HOLD) * charging
+        top = _fade_in(level, TOP) * charging - hold
+        centre = level - (TOP + HOLD) / 2
+        still = (1 - jumped) * change
+        scalars = torch.cat(
+            [
+                resting,
+                gap * b[..., 1:2],
+                quick * step[..., 2:3] * jump,
+                quick * jump * jump,
+                top * charge,
+                top * hours,
+                top * hours * centre,
+                top * hours * centre * centre,
+                hold * charge,
+                hold * hours,
+                hold * hours * rate * rate,
+                (1 - charging - discharging) * change * (1 - place),
+                (1 - charging - discharging) * change * place,
+                charging * (-still).clamp(min=0.0).square(),
+                discharging * still.clamp(min=0.0).square(),
+                sensors * charge * charging,
+                sensors * charge * discharging,
+                sensors * hours,
+                seen * hours,
+            ],
+            2,
+        )
+        return torch.cat([curves.flatten(1), scalars.sum(1)], 1)
+
+    def read(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """The summary ``(B, N_FIELDS)``, fields as in ``summaries.FIELDS``, and what was observed.
+
+        A field that was not observed is 0 in both.
+        """
+        piece = _Piece(*state.split(_SIZES, 1))
+        curves, scalars, counts = (piece.sums + piece.carry).split([_CURVES, _SCALARS, _COUNTS], 1)
+        # (B, 2 directions, quantities, nodes)
+        table = curves.unflatten(1, (2, _QUANTITIES, BINS))
+        charge, energy, hours = table[:, :, 0], table[:, :, 1], table[:, :, 2]
+        total_charge, total_energy, total_hours = charge.sum(2), energy.sum(2), hours.sum(2)
+        integral, covered = table[:, :, 3 : 3 + _N], table[:, :, 3 + _N :]
+        (
+            rest, gap, vi, ii, top_charge, top_hours, top_first, top_second, hold_charge,
+            hold_hours, hold_square, relax_low, relax_high, dip_charge, dip_discharge,
+            *by_sensor,
+        ) = scalars.split([1] * 15 + [_N] * 4, 1)  # fmt: skip
+        loop_charge, loop_discharge, sensor_integral, sensor_hours = by_sensor
+        highest, lowest = piece.extremes[:, :2], -piece.extremes[:, 2:4]
+        sensor_high, sensor_low = piece.extremes[:, 4 : 4 + _N], -piece.extremes[:, 4 + _N :]
+
+        any_sample, sensed = _above(counts[:, :1], 0), _above(counts[:, 1:], 0)
+        timed = _above(total_hours.sum(1, keepdim=True) + rest, 0)
+        in_rest, in_top, in_hold = _above(rest, 0), _above(top_hours, 0), _above(hold_hours, 0)
+        both_ways = _above(total_charge.amin(1, keepdim=True), SMALL_CHARGE)
+        charged, discharged = _above(total_charge, SMALL_CHARGE).split(1, 1)
+        top_mean = _ratio(top_first, top_hours)
+        hold_mean = _ratio(hold_charge, hold_hours)
+
+        quantities = torch.stack([charge, energy, hours], 1).flatten(1)
+        by_node = _ratio(integral, covered).transpose(1, 2).flatten(1)
+        node_seen = _above(covered, 0).transpose(1, 2).flatten(1)
+        fields = [
+            (quantities, timed.expand_as(quantities)),
+            (by_node, node_seen),
+            (total_charge, timed.expand(-1, 2)),
+            (total_energy, timed.expand(-1, 2)),
+            (_ratio(total_charge[:, 1:], total_charge[:, :1]), both_ways),
+            (_ratio(total_energy[:, 1:], total_energy[:, :1]), both_ways),
+            (total_hours, timed.expand(-1, 2)),
+            (rest, timed),
+            (gap, any_sample),
+            (_ratio(vi, ii), _above(ii, 0)),
+            (lowest[:, :1], any_sample),
+            (highest[:, :1], any_sample),
+            (highest[:, 1:].clamp(min=0.0), any_sample),
+            ((-lowest[:, 1:]).clamp(min=0.0), any_sample),
+            (top_charge, timed),
+            (top_hours, timed),
+            (top_mean + (TOP + HOLD) / 2, in_top),
+            ((_ratio(top_second, top_hours) - top_mean.square()).clamp(min=0.0).sqrt(), in_top),
+            (hold_charge, timed),
+            (hold_hours, timed),
+            (hold_mean, in_hold),
+            ((_ratio(hold_square, hold_hours) - hold_mean.square()).clamp(min=0.0).sqrt(), in_hold),
+            (relax_low, in_rest),
+            (relax_high, in_rest),
+            (dip_charge, charged),
+            (dip_discharge, discharged),
+        ]
+        per_sensor = torch.stack(
+            [
+                _ratio(sensor_integral, sensor_hours), sensor_low, sensor_high,
+                sensor_high - sensor_low, piece.sensor_first, piece.sensor_last,
+                loop_charge - loop_discharge,
+            ],
+            2,
+        )  # fmt: skip
+        covered_in_time = _above(sensor_hours, 0)
+        per_sensor_seen = torch.stack(
+            [covered_in_time, *[sensed] * 5, covered_in_time * both_ways], 2
+        )
+        fields.append((per_sensor.flatten(1), per_sensor_seen.flatten(1)))
+        values, seen = (torch.cat(part, 1) for part in zip(*fields, strict=True))
+        return values * seen, seen
