@@ -1,0 +1,114 @@
+"""The censored likelihood against hand-computed cases, lifelines, and the axioms of probability."""
+
+from __future__ import annotations
+
+import math
+
+import lifelines
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fadecast.forecast.forecast import EDGES, LONGEST
+from fadecast.learn.losses import competing_risks_nll
+from fadecast.network.heads import N_CAUSES, N_INTERVALS, log_hazards
+
+INF = float("inf")
+
+
+def nll(hazards: torch.Tensor, after: float, until: float, cause: int) -> float:
+    return float(
+        competing_risks_nll(
+            hazards, torch.tensor(after).to(hazards), torch.tensor(until).to(hazards),
+            torch.tensor(cause),
+        )
+    )  # fmt: skip
+
+
+def random_hazards(seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(N_INTERVALS, N_CAUSES, generator=generator, dtype=torch.float64) - 3
+    return log_hazards(logits)
+
+
+def test_by_hand() -> None:
+    """Two causes matter: 0.1 and 0.3 in every interval, survival 0.6."""
+    p = torch.full((N_INTERVALS, N_CAUSES + 1), 1e-30, dtype=torch.float64)
+    p[:, 0], p[:, 2], p[:, -1] = 0.1, 0.3, 0.6
+    h = p.log()
+    # interval 0 is (0, 1], interval 1 (1, 2]: one cycle each
+    assert nll(h, 0, 1, 0) == pytest.approx(-math.log(0.1))
+    assert nll(h, 1, 2, 2) == pytest.approx(-math.log(0.6 * 0.3))
+    assert nll(h, 0, 2, 2) == pytest.approx(-math.log(0.3 + 0.6 * 0.3))
+    assert nll(h, 3, INF, -1) == pytest.approx(-3 * math.log(0.6))
+    # the first interval wider than one cycle: a constant hazard inside it
+    j = next(j for j in range(N_INTERVALS) if EDGES[j + 1] - EDGES[j] == 2)
+    start, half = EDGES[j], 0.6**0.5
+    assert nll(h, start, start + 1, 0) == pytest.approx(-math.log(0.6**j * (1 - half) * 0.1 / 0.4))
+    assert nll(h, start + 1, INF, -1) == pytest.approx(-math.log(0.6**j * half))
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000), st.integers(2, LONGEST - 1), st.data())
+def test_probabilities_add_up(seed: int, split: int, data: st.DataObject) -> None:
+    h = random_hazards(seed)
+    outcomes = [math.exp(-nll(h, 0, split, c)) for c in range(N_CAUSES)]
+    outcomes += [math.exp(-nll(h, split, LONGEST, c)) for c in range(N_CAUSES)]
+    outcomes += [math.exp(-nll(h, LONGEST, INF, -1))]
+    assert sum(outcomes) == pytest.approx(1, abs=1e-9)
+    middle = data.draw(st.integers(1, split - 1))
+    both = math.exp(-nll(h, 0, middle, 1)) + math.exp(-nll(h, middle, split, 1))
+    assert both == pytest.approx(math.exp(-nll(h, 0, split, 1)), rel=1e-9)
+
+
+# One rate per interval is more than 60 cells can tell apart; only the likelihood is compared.
+@pytest.mark.filterwarnings("ignore::lifelines.exceptions.ApproximationWarning")
+@pytest.mark.filterwarnings("ignore::lifelines.exceptions.StatisticalWarning")
+def test_against_lifelines() -> None:
+    """One cause, constant hazards between edges: lifelines' piecewise exponential likelihood."""
+    rng = np.random.default_rng(0)
+    inner = [e for e in EDGES[1:-1] if e <= 600]
+    model = lifelines.PiecewiseExponentialFitter(inner)
+    low = rng.integers(0, 500, 60).astype(float)
+    high = low + rng.integers(1, 60, 60)
+    high[::3] = INF
+    model.fit_interval_censoring(low, high)
+    rates = 1 / np.array([getattr(model, name) for name in model._fitted_parameter_names])
+    widths = np.diff([0, *inner])
+    log_survive = -(rates[: len(widths)] * widths)
+    hazards = torch.full((N_INTERVALS, N_CAUSES + 1), -40.0, dtype=torch.float64)
+    hazards[: len(widths), -1] = torch.from_numpy(log_survive)
+    hazards[: len(widths), 0] = torch.log(-torch.expm1(hazards[: len(widths), -1]))
+    hazards[len(widths) :, -1] = -1e-9
+    mine = competing_risks_nll(
+        hazards.expand(60, -1, -1), torch.from_numpy(low), torch.from_numpy(high),
+        torch.where(torch.from_numpy(high) < INF, 0, -1),
+    )  # fmt: skip
+    inside = np.where(np.isfinite(high), high, low) <= inner[-1]
+    theirs = np.where(
+        np.isfinite(high),
+        model.survival_function_at_times(low).to_numpy()
+        - model.survival_function_at_times(np.where(np.isfinite(high), high, 1e9)).to_numpy(),
+        model.survival_function_at_times(low).to_numpy(),
+    )
+    assert inside.sum() > 40
+    assert np.exp(-mine.numpy())[inside] == pytest.approx(theirs[inside], rel=1e-6)
+
+
+def test_gradients_stay_finite_at_the_edges() -> None:
+    logits = torch.tensor([-60.0, 0.0, 40.0]).repeat(4, N_INTERVALS, 1)
+    logits = torch.cat([logits, logits[..., :1]], -1).requires_grad_()
+    loss = competing_risks_nll(
+        log_hazards(logits), torch.tensor([0.0, 4095.0, 9000.0, 4096.0]),
+        torch.tensor([1.0, 4096.0, INF, 5000.0]), torch.tensor([0, 2, -1, 1]),
+    )  # fmt: skip
+    loss.sum().backward()
+    assert torch.isfinite(loss).all()
+    assert logits.grad is not None and torch.isfinite(logits.grad).all()
+
+
+def test_beyond_the_longest_horizon_is_censored_there() -> None:
+    h = random_hazards(3)
+    assert nll(h, 5000, 5001, 0) == pytest.approx(nll(h, LONGEST, INF, -1))

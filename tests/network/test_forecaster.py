@@ -1,0 +1,186 @@
+"""Laws of the network: causal, the same in steps and in sequence, silent on missing channels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fadecast.cell.design import N_DESIGN
+from fadecast.cell.summaries import FIELDS, INDEX, N_FIELDS
+from fadecast.errors import ConfigError
+from fadecast.forecast.forecast import EDGES, HORIZONS, LONGEST, QUANTILES, RISKS
+from fadecast.network.forecaster import Forecaster, ForecasterConfig, valid_cycles
+from fadecast.network.heads import N_CAUSES, N_INTERVALS, Readout, log_hazards
+
+DISCHARGE = INDEX["discharge_throughput"]
+
+
+@pytest.fixture(scope="module")
+def network() -> Forecaster:
+    torch.manual_seed(0)
+    forecaster = Forecaster(ForecasterConfig(hidden=16, layers=2)).eval()
+    values, observed, design, _ = life(1, 8, 60)
+    rows, masks = values.flatten(0, 1), observed.flatten(0, 1)
+    changes = torch.cat(
+        [forecaster.scaler.changes_of(v, o) for v, o in zip(values, observed, strict=True)]
+    )
+    forecaster.scaler.fit(rows, masks, changes)
+    forecaster.encoder.fit(design)
+    with torch.no_grad():
+        for parameter in forecaster.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+        encoding = forecaster.sequence(values, observed, design, torch.ones(8, 60)).encoding
+    forecaster.novelty.fit(encoding.flatten(0, 1))
+    return forecaster
+
+
+def life(seed: int, cells: int, cycles: int) -> tuple[torch.Tensor, ...]:
+    rng = torch.Generator().manual_seed(seed)
+    drift = torch.rand(cells, 1, N_FIELDS, generator=rng) * torch.linspace(0, 1, cycles)[:, None]
+    values = 1 + drift + 0.1 * torch.randn(cells, cycles, N_FIELDS, generator=rng)
+    observed = (torch.rand(cells, cycles, N_FIELDS, generator=rng) < 0.8).float()
+    observed[..., DISCHARGE] = 1
+    design = torch.rand(cells, N_DESIGN, generator=rng)
+    elapsed = torch.randint(1, 4, (cells, cycles), generator=rng).float()
+    return values * observed, observed, design, elapsed
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 1000), cycles=st.integers(1, 150))
+def test_step_equals_sequence(network: Forecaster, seed: int, cycles: int) -> None:
+    inputs = life(seed, 2, cycles)
+    with torch.no_grad():
+        hidden = network.sequence(*inputs)
+        rul, risk, incidence = network.readout(
+            log_hazards(network.recalibration(hidden.logits.flatten(0, 1)))
+        )
+    stepped = network.forecast_sequence(*inputs)
+    scale = stepped.rul.flatten(0, 1).clamp(min=1)
+    assert ((rul - stepped.rul.flatten(0, 1)).abs() / scale).max() < 1e-4
+    assert torch.allclose(risk, stepped.risk.flatten(0, 1), atol=1e-5)
+    assert torch.allclose(incidence, stepped.incidence.flatten(0, 1), atol=1e-5)
+    assert torch.allclose(hidden.soh, stepped.soh, atol=1e-5)
+    assert stepped.valid.all()
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 1000), cycles=st.integers(2, 150), data=st.data())
+def test_later_cycles_never_change_earlier_forecasts(
+    network: Forecaster, seed: int, cycles: int, data: st.DataObject
+) -> None:
+    values, observed, design, elapsed = life(seed, 1, cycles)
+    cut = data.draw(st.integers(1, cycles - 1))
+    other, other_observed, _, other_elapsed = life(seed + 1, 1, cycles)
+    with torch.no_grad():
+        first = network.sequence(values, observed, design, elapsed)
+        mixed = network.sequence(
+            torch.cat([values[:, :cut], 50 * other[:, cut:]], 1),
+            torch.cat([observed[:, :cut], other_observed[:, cut:]], 1),
+            design,
+            torch.cat([elapsed[:, :cut], other_elapsed[:, cut:]], 1),
+        )
+    assert torch.allclose(first.logits[:, :cut], mixed.logits[:, :cut], atol=1e-5)
+    assert torch.equal(first.soh[:, :cut], mixed.soh[:, :cut])
+    assert not torch.allclose(first.logits[:, cut:], mixed.logits[:, cut:], atol=1e-5)
+
+
+def test_what_is_masked_is_never_looked_at(network: Forecaster) -> None:
+    values, observed, design, elapsed = life(3, 2, 30)
+    garbage = torch.where(observed > 0, values, 1e6)
+    a, b = (network.forecast_sequence(v, observed, design, elapsed) for v in (values, garbage))
+    assert torch.equal(a.rul, b.rul) and torch.equal(a.novelty, b.novelty)
+
+
+def test_a_cycle_without_charge_changes_nothing_but_the_age(network: Forecaster) -> None:
+    values, observed, design, elapsed = life(4, 1, 12)
+    silent = values.clone()
+    silent[:, 6, DISCHARGE] = 0.0
+    silent[:, 6, INDEX["charge_throughput"]] = 0.0
+    assert valid_cycles(silent, observed)[0, :, 0].tolist() == [1] * 6 + [0] + [1] * 5
+    with_it = network.forecast_sequence(silent, observed, design, elapsed)
+    keep = torch.arange(12) != 6
+    gap = elapsed.clone()
+    gap[:, 7] += gap[:, 6]
+    without = network.forecast_sequence(silent[:, keep], observed[:, keep], design, gap[:, keep])
+    assert with_it.valid[0].tolist() == [1] * 6 + [0] + [1] * 5
+    assert torch.equal(with_it.rul[:, keep], without.rul)
+    assert torch.equal(with_it.rul[:, 6], with_it.rul[:, 5])
+
+
+def test_forecasts_do_not_contradict_themselves(network: Forecaster) -> None:
+    forecast = network.forecast_sequence(*life(5, 3, 40))
+    assert (forecast.rul.diff(dim=2) >= 0).all()
+    assert (forecast.rul >= 0).all() and (forecast.rul <= LONGEST).all()
+    assert (forecast.risk.diff(dim=3) >= 0).all()
+    causes = forecast.risk[:, :, :N_CAUSES]
+    assert torch.allclose(causes.sum(2), forecast.risk[:, :, RISKS.index("any")], atol=1e-6)
+    assert torch.allclose(
+        causes[:, :, 1:].sum(2), forecast.risk[:, :, RISKS.index("pressure")], atol=1e-6
+    )
+    assert (forecast.incidence.sum(2) <= 1 + 1e-5).all()
+
+
+def test_readout_against_a_fine_numerical_integration() -> None:
+    torch.manual_seed(1)
+    hazards = log_hazards(torch.randn(4, N_INTERVALS, N_CAUSES) - 3)
+    rul, risk, incidence = Readout()(hazards)
+    p = hazards.double().exp().numpy()
+    for row in range(4):
+        survival, alive, reached = [1.0], 1.0, np.zeros(N_CAUSES)
+        for j in range(N_INTERVALS):
+            width = EDGES[j + 1] - EDGES[j]
+            reached = reached + alive * p[row, j, :-1]
+            assert incidence[row, :, j].numpy() == pytest.approx(reached, abs=1e-5)
+            survival += [alive * p[row, j, -1] ** (s / width) for s in range(1, width + 1)]
+            alive = survival[-1]
+        for h, horizon in enumerate(HORIZONS):
+            assert float(risk[row, -1, h]) == pytest.approx(1 - survival[horizon], abs=1e-5)
+        for q, quantile in enumerate(QUANTILES):
+            below = np.flatnonzero(np.array(survival) <= 1 - quantile)
+            exact = below[0] if len(below) else LONGEST
+            assert exact - 1 <= float(rul[row, q]) <= exact + 1e-3
+
+
+def test_fields_and_designs_never_trained_on_are_ignored() -> None:
+    torch.manual_seed(0)
+    forecaster = Forecaster(ForecasterConfig(hidden=16)).eval()
+    values, observed, design, elapsed = life(6, 4, 30)
+    pressure = torch.tensor([name.startswith("pressure") for name in FIELDS])
+    blind = observed * ~pressure
+    rows, masks = (values * blind).flatten(0, 1), blind.flatten(0, 1)
+    forecaster.scaler.fit(rows, masks, rows)
+    design[:, 5:] = 0
+    forecaster.encoder.fit(design)
+    assert not forecaster.scaler.known[pressure].any()
+    a = forecaster.forecast_sequence(values * blind, blind, design, elapsed)
+    b = forecaster.forecast_sequence(values, observed, design, elapsed)
+    assert torch.equal(a.rul, b.rul)
+    strange = design.clone()
+    strange[:, 9] = 1
+    c = forecaster.forecast_sequence(values, observed, strange, elapsed)
+    assert torch.equal(b.rul, c.rul)
+    assert (c.novelty > b.novelty + 0.99).all()
+
+
+def test_novelty_is_one_at_the_99th_centile_and_large_far_away(network: Forecaster) -> None:
+    values, observed, design, elapsed = life(1, 8, 60)
+    near = network.forecast_sequence(values, observed, design, torch.ones(8, 60)).novelty
+    assert float((near > 1).float().mean()) == pytest.approx(0.01, abs=0.01)
+    far = network.forecast_sequence(1e3 * values, observed, design, torch.ones(8, 60)).novelty
+    assert float(far.median()) > 1
+
+
+def test_the_default_network_is_small() -> None:
+    size = sum(p.numel() for p in Forecaster(ForecasterConfig()).parameters())
+    assert size <= 200_000
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"hidden": 4}, {"layers": 0}, {"dropout": 1.0}, {"averages": ()}]
+)
+def test_impossible_sizes_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        ForecasterConfig(**wrong)  # type: ignore[arg-type]
