@@ -106,7 +106,8 @@ def test_gradients_stay_finite_at_the_edges() -> None:
     )  # fmt: skip
     loss.sum().backward()
     assert torch.isfinite(loss).all()
-    assert logits.grad is not None and torch.isfinite(logits.grad).all()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
 
 
 def test_beyond_the_longest_horizon_is_censored_there() -> None:

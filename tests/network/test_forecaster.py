@@ -91,7 +91,8 @@ def test_what_is_masked_is_never_looked_at(network: Forecaster) -> None:
     values, observed, design, elapsed = life(3, 2, 30)
     garbage = torch.where(observed > 0, values, 1e6)
     a, b = (network.forecast_sequence(v, observed, design, elapsed) for v in (values, garbage))
-    assert torch.equal(a.rul, b.rul) and torch.equal(a.novelty, b.novelty)
+    assert torch.equal(a.rul, b.rul)
+    assert torch.equal(a.novelty, b.novelty)
 
 
 def test_a_cycle_without_charge_changes_nothing_but_the_age(network: Forecaster) -> None:
@@ -113,7 +114,8 @@ def test_a_cycle_without_charge_changes_nothing_but_the_age(network: Forecaster)
 def test_forecasts_do_not_contradict_themselves(network: Forecaster) -> None:
     forecast = network.forecast_sequence(*life(5, 3, 40))
     assert (forecast.rul.diff(dim=2) >= 0).all()
-    assert (forecast.rul >= 0).all() and (forecast.rul <= LONGEST).all()
+    assert (forecast.rul >= 0).all()
+    assert (forecast.rul <= LONGEST).all()
     assert (forecast.risk.diff(dim=3) >= 0).all()
     causes = forecast.risk[:, :, :N_CAUSES]
     assert torch.allclose(causes.sum(2), forecast.risk[:, :, RISKS.index("any")], atol=1e-6)
@@ -166,7 +168,7 @@ def test_fields_and_designs_never_trained_on_are_ignored() -> None:
 
 
 def test_novelty_is_one_at_the_99th_centile_and_large_far_away(network: Forecaster) -> None:
-    values, observed, design, elapsed = life(1, 8, 60)
+    values, observed, design, _elapsed = life(1, 8, 60)
     near = network.forecast_sequence(values, observed, design, torch.ones(8, 60)).novelty
     assert float((near > 1).float().mean()) == pytest.approx(0.01, abs=0.01)
     far = network.forecast_sequence(1e3 * values, observed, design, torch.ones(8, 60)).novelty

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -26,7 +28,7 @@ FLOOR = torch.tensor(
 
 
 def cycle(seed: int, length: int) -> tuple[Tensor, Tensor]:
-    """A rough cycle: rest, charge with a hold, rest, discharge, with noise, gaps and dead sensors."""
+    """A rough cycle: rest, charge with a hold, discharge, with noise, gaps and dead sensors."""
     rng = np.random.default_rng(seed)
     phase = np.linspace(0, 1, length)
     charging, discharging = (phase > 0.1) & (phase < 0.5), phase > 0.6
@@ -53,7 +55,7 @@ def cycle(seed: int, length: int) -> tuple[Tensor, Tensor]:
 def pieces(length: int, seed: int) -> list[slice]:
     cuts = np.random.default_rng(seed).integers(1, max(2, length), 8)
     ends = sorted({0, *cuts.tolist(), length})
-    return [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+    return [slice(a, b) for a, b in itertools.pairwise(ends)]
 
 
 def assert_same(a: Tensor, b: Tensor) -> None:
@@ -114,7 +116,8 @@ def test_empty_is_the_identity_and_says_nothing() -> None:
     assert torch.equal(SUMMARY.read(SUMMARY.merge(empty, state))[0], SUMMARY.read(state)[0])
     assert torch.equal(SUMMARY.read(SUMMARY.merge(state, empty))[0], SUMMARY.read(state)[0])
     values, seen = SUMMARY.read(empty)
-    assert not values.any() and not seen.any()
+    assert not values.any()
+    assert not seen.any()
 
 
 def test_padding_and_neighbours_in_the_batch_change_nothing() -> None:
@@ -200,7 +203,8 @@ def test_a_missing_channel_is_masked_never_filled() -> None:
     observed[..., 2] = 0
     values, seen = SUMMARY.read(SUMMARY.digest(samples, observed, WINDOW))
     fields = [i for name, i in INDEX.items() if name.startswith("pressure")]
-    assert not seen[0, fields].any() and not values[0, fields].any()
+    assert not seen[0, fields].any()
+    assert not values[0, fields].any()
     garbage = samples.clone()
     garbage[..., 4] = 9e8
     again, _ = SUMMARY.read(SUMMARY.digest(garbage, observed, WINDOW))
