@@ -82,10 +82,15 @@ class CycleCounter:
             return samples, self._by_throughput(samples)
         return samples, self._as_recorded(np.asarray(numbers)[samples.kept])
 
+    def close(self, count: int | None = None) -> None:
+        """End the present cycle (or the one given, from elsewhere): what follows is a later one."""
+        self.count = (self.count if count is None else count) + 1
+        self.began_ah = self.discharged_ah
+
     def _settle(self, recorded: bool) -> None:
         if self.recorded is None:
             self.recorded = recorded
-            self.count = 0 if recorded else FIRST_CYCLE
+            self.count = max(self.count, 0 if recorded else FIRST_CYCLE)
         elif self.recorded != recorded:
             raise CheckError(
                 "cycle_count is in some chunks of a cell and not in others",

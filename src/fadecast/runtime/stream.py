@@ -1,0 +1,155 @@
+"""``Stream``: one cell as it lives. Samples in, a forecast out at every cycle's end."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fadecast.cell.cycles import CycleCounter
+from fadecast.cell.record import CellSpec
+from fadecast.cell.summaries import CycleSummaries
+from fadecast.errors import BundleError, CheckError, ReadError
+from fadecast.forecast.forecast import Forecasts
+from fadecast.runtime.fleet import Fleet
+from fadecast.runtime.npz import dump, load
+
+if TYPE_CHECKING:
+    from fadecast.runtime.session import Session
+
+FORMAT: Final = "fadecast-stream"
+VERSION: Final = 1
+_SAVED: Final = ("summary", "values", "observed", "open_cycle", "memory", "last_cycle")
+_FIX: Final = "Replay the cell's history into a new stream"
+
+
+class Stream:
+    """Forecasts of one cell, cycle by cycle. Made by ``Session.stream`` or ``Session.restore``.
+
+    A row that is not usable (not finite, out of range, or not later than the row before it) is
+    dropped and counted in ``dropped``; a sensor reading that is not usable is masked.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    @classmethod
+    def start(cls, session: Session, spec: CellSpec) -> Stream:
+        """From the cell's first sample on."""
+        fleet = Fleet(session)
+        fleet.add(spec)
+        return cls(fleet)
+
+    @property
+    def spec(self) -> CellSpec:
+        """The cell's declared design."""
+        return self._fleet.specs[0]
+
+    @property
+    def dropped(self) -> int:
+        """Rows dropped so far."""
+        return self._fleet.counters[0].dropped
+
+    def push(self, columns: Mapping[str, NDArray[Any]]) -> list[Forecasts]:
+        """The next rows of the cell's time series.
+
+        Args:
+            columns: Battery Data Format columns by name, each ``(n,)`` with any ``n ≥ 0``; time,
+                voltage and current are needed, charge positive.
+
+        Returns:
+            One forecast for each cycle that these rows closed, usually none.
+
+        Raises:
+            CheckError: a column is missing or malformed; the stream is as it was before.
+        """
+        chunk = self._fleet.number(0, columns)
+        if chunk is not None:
+            self._fleet.push([chunk])
+        return self._forecasts()
+
+    def push_summary(self, summaries: CycleSummaries) -> Forecasts:
+        """The next cycles of the cell, already summarised; a forecast for each.
+
+        Raises:
+            CheckError: a cycle of raw samples is open, or a count is not later than the last.
+        """
+        self._fleet.push_summaries(0, summaries)
+        return self._fleet.forecasts()[1]
+
+    def close(self) -> list[Forecasts]:
+        """End the open cycle, if there is one; its forecast. Later samples begin another."""
+        self._fleet.close()
+        return self._forecasts()
+
+    def _forecasts(self) -> list[Forecasts]:
+        if not self._fleet.waiting:
+            return []
+        _, forecasts = self._fleet.forecasts()
+        return [forecasts[row : row + 1] for row in range(len(forecasts))]
+
+    def save(self) -> bytes:
+        """All that the stream knows, a few kilobytes; ``Session.restore`` goes on from it."""
+        counter = asdict(self._fleet.counters[0])
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "fingerprint": self._fleet.session.fingerprint,
+            "spec": asdict(self.spec),
+            "counter": {k: None if _is_nan(v) else v for k, v in counter.items()},
+        }
+        text = np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8)
+        return dump({"header": text} | {k: getattr(self._fleet.carried, k) for k in _SAVED})
+
+    @classmethod
+    def restore(cls, session: Session, saved: bytes) -> Stream:
+        """Inverse of ``save``; never unpickles.
+
+        Raises:
+            ReadError: the bytes are damaged.
+            BundleError: they belong to another bundle.
+        """
+        try:
+            arrays = load(saved)
+            header = json.loads(arrays["header"].tobytes())
+            known = header["format"] == FORMAT and header["version"] == VERSION
+            fingerprint = header["fingerprint"]
+            spec, counter = CellSpec(**header["spec"]), _counter(header["counter"])
+        except (ValueError, KeyError, TypeError, CheckError) as error:
+            raise ReadError(f"the saved stream is damaged ({error})", fix=_FIX) from None
+        if not known:
+            raise ReadError("the saved stream has another format version", fix=_FIX)
+        if fingerprint != session.fingerprint:
+            raise BundleError(
+                f"the stream was saved with bundle {str(fingerprint)[:12]}…, "
+                f"this is {session.fingerprint[:12]}…",
+                fix="Load that bundle, or replay the cell's history with this one",
+            )
+        stream = cls.start(session, spec)
+        stream._fleet.counters[0] = counter
+        for name in _SAVED:
+            array, there = arrays.get(name, np.zeros(0)), getattr(stream._fleet.carried, name)
+            if array.shape != there.shape or array.dtype != there.dtype:
+                raise ReadError(f"{name} of the saved stream is damaged", fix=_FIX)
+            if not np.isfinite(array).all():
+                raise ReadError(f"{name} of the saved stream is not finite", fix=_FIX)
+            there[:] = array
+        return stream
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _counter(saved: Mapping[str, Any]) -> CycleCounter:
+    values = dict(saved)
+    if values["last_second"] is None:
+        values["last_second"] = float("nan")
+    if not all(value is None or isinstance(value, int | float) for value in values.values()):
+        raise TypeError("its counter is not made of numbers")
+    return CycleCounter(**values)
