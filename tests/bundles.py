@@ -1,0 +1,106 @@
+"""A tiny real bundle and made-up cells for tests: real graphs, random weights, a fitted scaler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fadecast.cell.life import EndOfLife
+from fadecast.cell.record import CellMetadata, CellRecord, CellSpec
+from fadecast.cell.summaries import CycleSummaries
+from fadecast.export.bundle import export_bundle
+from fadecast.network.batch import summarise_record
+from fadecast.network.forecaster import Forecaster, ForecasterConfig
+from fadecast.network.summary import Summary
+from fadecast.runtime import Session
+
+
+def made_up_columns(
+    cycles: int = 12, *, nominal_capacity_ah: float = 2.0, seed: int = 0, step: float = 60.0
+) -> dict[str, np.ndarray]:
+    """A fading cell at 1 C, charge, rest, discharge, rest, with temperature and pressure.
+
+    Without ``cycle_count``; its discharge is always a little above the nominal capacity.
+    """
+    rng = np.random.default_rng(seed)
+    voltage, current, swing = [], [], []
+    for cycle in range(cycles):
+        n = round(3600 / step * (1.15 - 0.08 * cycle / cycles))
+        level = np.linspace(0, 1, n)
+        voltage += [2.9 + 1.2 * level, np.full(4, 4.05), 3.9 - 1.2 * level, np.full(4, 2.9)]
+        current += [np.full(n, 1.0), np.zeros(4), np.full(n, -1.0), np.zeros(4)]
+        swing += [level, np.ones(4), 1 - level, np.zeros(4)]
+    volt, amp, level = (np.concatenate(parts) for parts in (voltage, current, swing))
+    n = len(volt)
+    return {
+        "test_time_second": np.arange(n) * step,
+        "voltage_volt": volt + rng.normal(0, 1e-3, n),
+        "current_ampere": amp * nominal_capacity_ah,
+        "surface_temperature_celsius": 25 + 2 * np.abs(amp) + rng.normal(0, 0.1, n),
+        "surface_pressure_pa": 5e6 * (1 + 0.05 * level) + rng.normal(0, 1e4, n),
+    }
+
+
+def made_up_spec(cell_id: str = "made-up", **changes: object) -> CellSpec:
+    """Its design."""
+    fields = {"nominal_capacity_ah": 2.0, "voltage_min_v": 2.5, "voltage_max_v": 4.2} | changes
+    return CellSpec(cell_id, **fields)  # type: ignore[arg-type]
+
+
+def made_up_record(cell_id: str = "made-up", cycles: int = 12, seed: int = 0) -> CellRecord:
+    """Both as a record."""
+    columns = made_up_columns(cycles, seed=seed)
+    return CellRecord(CellMetadata(made_up_spec(cell_id), source="made-up"), columns)
+
+
+def made_up_cycles(cell_id: str = "made-up", cycles: int = 12, seed: int = 0) -> CellRecord:
+    """The same cell, published as cycle summaries."""
+    record = made_up_record(cell_id, cycles, seed)
+    return CellRecord(record.metadata, summaries=summarise_record(record))
+
+
+def tiny_network(seed: int = 0, hidden: int = 16) -> tuple[Summary, Forecaster]:
+    """Random weights, with the scaler, the novelty and the design fitted to made-up cells."""
+    torch.manual_seed(seed)
+    forecaster = Forecaster(ForecasterConfig(hidden=hidden, layers=2, reference_cycles=3)).eval()
+    with torch.no_grad():
+        forecaster.health.weight.normal_(0, 0.1)
+        forecaster.hazards.second.weight.mul_(3)
+        forecaster.recalibration.offset.normal_(0, 0.1)
+    cells = [made_up_cycles(cycles=24, seed=i).summaries for i in range(2)]
+    values, observed, changes = [], [], []
+    for cell in cells:
+        assert isinstance(cell, CycleSummaries)
+        values.append(torch.tensor(cell.values))
+        observed.append(torch.tensor(cell.observed, dtype=torch.float32))
+        changes.append(forecaster.scaler.changes_of(values[-1], observed[-1]))
+    forecaster.scaler.fit(torch.cat(values), torch.cat(observed), torch.cat(changes))
+    forecaster.novelty.fit(torch.randn(200, hidden) * 0.3)
+    return Summary(), forecaster
+
+
+def tiny_bundle(out: Path, seed: int = 0) -> Path:
+    """A bundle of ``tiny_network(seed)`` in the folder ``out``."""
+    summary, forecaster = tiny_network(seed)
+    return export_bundle(
+        summary, forecaster, out,
+        training={"run_id": "none", "datasets": ["made-up"], "data_digest": "0" * 64,
+                  "config": {"hidden": 16}, "metrics": {}},
+        end_of_life=EndOfLife(), held_out=[made_up_cycles("held-out", seed=7)],
+        records=[made_up_record("held-out", seed=7)],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny real bundle; read only."""
+    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def session(bundle: Path) -> Session:
+    """That bundle, open."""
+    return Session.load(bundle)
