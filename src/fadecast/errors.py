@@ -16,6 +16,9 @@ A message says what is wrong, where, and how to mend it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class FadecastError(Exception):
     """Base of all deliberate errors: ``what`` is wrong, ``where`` it is, ``fix`` how to mend it."""
@@ -35,7 +38,9 @@ class ReadError(DataError):
 
 
 class CheckError(DataError):
-    """Data were read but break a rule."""
+    """Data were read but break a rule; ``findings`` holds all that ``cell.checks`` found."""
+
+    findings: Sequence[Any] = ()
 
 
 class StoreError(DataError):
