@@ -66,6 +66,7 @@ def test_kaplan_meier_equals_lifelines_and_scipy(time: np.ndarray, cause: np.nda
 
 @given(times, causes)
 def test_censoring_equals_torchsurv(time: np.ndarray, cause: np.ndarray) -> None:
+    assume(np.any(cause >= 0))
     ours = survival.censoring(time, cause >= 0).at(time)
     theirs = get_ipcw(torch.tensor(cause >= 0), torch.tensor(time), torch.tensor(time)).numpy()
     held = theirs > 0

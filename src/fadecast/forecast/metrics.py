@@ -53,10 +53,10 @@ def cell_means(value: ArrayLike, cell: NDArray[np.integer[Any]], cells: int) -> 
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def rmse(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Root mean square error ``√(mean (ŷ − y)²)``, in the unit of its arguments (cycles)."""
+def rmse(predicted: ArrayLike, true: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Root mean square error ``√(Σ w (ŷ − y)² / Σ w)``, in the unit of its arguments (cycles)."""
     predicted, true = aligned(predicted=predicted, true=true)
-    return float(np.sqrt(mean((predicted - true) ** 2)))
+    return float(np.sqrt(mean((predicted - true) ** 2, weight)))
 
 
 def _relative_error(predicted: ArrayLike, true: ArrayLike) -> Floats:
@@ -66,12 +66,12 @@ def _relative_error(predicted: ArrayLike, true: ArrayLike) -> Floats:
     return np.asarray(np.abs(predicted - true) / true)
 
 
-def mape(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Mean absolute percentage error as a fraction, ``mean |ŷ − y| / y``, for ``y > 0``.
+def mape(predicted: ArrayLike, true: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Mean absolute percentage error as a fraction, ``Σ w |ŷ − y| / y / Σ w``, for ``y > 0``.
 
     de Myttenaere et al. 2016, doi:10.1016/j.neucom.2015.12.114.
     """
-    return mean(_relative_error(predicted, true))
+    return mean(_relative_error(predicted, true), weight)
 
 
 def median_ape(predicted: ArrayLike, true: ArrayLike) -> float:
@@ -83,13 +83,15 @@ def median_ape(predicted: ArrayLike, true: ArrayLike) -> float:
     return float(np.median(error)) if len(error) else float("nan")
 
 
-def alpha_accuracy(predicted: ArrayLike, true: ArrayLike, alpha: float = 0.15) -> float:
-    """Share of predictions within ``alpha`` of the truth, ``mean [|ŷ − y| / y ≤ α]``, in 0…1.
+def alpha_accuracy(
+    predicted: ArrayLike, true: ArrayLike, weight: ArrayLike | None = None, *, alpha: float = 0.15
+) -> float:
+    """Share of predictions within ``alpha`` of the truth, ``|ŷ − y| / y ≤ α``, in 0…1.
 
     The α-accuracy of Saxena et al. 2008, doi:10.1109/PHM.2008.4711436, taken of the whole life as
     the BatteryLife benchmark does with α = 0.15 (Tan et al. 2025, arXiv:2502.18807).
     """
-    return mean(_relative_error(predicted, true) <= alpha)
+    return mean(_relative_error(predicted, true) <= alpha, weight)
 
 
 def any_cycle_error(
