@@ -18,7 +18,7 @@ from fadecast.forecast.forecast import Forecasts
 from fadecast.network.batch import summarise_record
 from fadecast.network.forecaster import Forecaster
 from fadecast.runtime.fleet import Fleet
-from fadecast.runtime.golden import OUTPUTS, TOLERANCE, worst_error
+from fadecast.runtime.golden import OUTPUTS, TOLERANCE, summary_error, worst_error
 from fadecast.runtime.session import Session
 from fadecast.runtime.summarise import summarise_samples
 
@@ -112,7 +112,7 @@ def _summary_error(found: CycleSummaries, expected: CycleSummaries) -> float:
     same = np.array_equal(found.cycle_count, expected.cycle_count) and np.array_equal(
         found.observed, expected.observed
     )
-    return worst_error(found.values, expected.values) if same else float("inf")
+    return summary_error(found.values, expected.values) if same else float("inf")
 
 
 def require_parity(errors: Mapping[str, float]) -> None:
