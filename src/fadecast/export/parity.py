@@ -71,8 +71,9 @@ def runtime_forecasts(session: Session, lives: Sequence[Life]) -> Iterator[Forec
     """The same lives through a bundle."""
     for low in range(0, len(lives), LIVES_AT_ONCE):
         fleet = Fleet(session)
-        for spec, summaries in lives[low : low + LIVES_AT_ONCE]:
-            fleet.push_summaries(fleet.add(spec), summaries)
+        for spec, s in lives[low : low + LIVES_AT_ONCE]:
+            lane = np.full(len(s), fleet.add(spec))
+            fleet.push_summaries(lane, s.cycle_count, s.values, s.observed)
         lane, forecasts = fleet.forecasts()
         for row in range(len(fleet.specs)):
             yield forecasts[lane == row]

@@ -17,7 +17,7 @@ from fadecast.cell.cycles import CycleCounter
 from fadecast.cell.design import N_DESIGN, encode_design
 from fadecast.cell.record import CellSpec
 from fadecast.cell.samples import Samples
-from fadecast.cell.summaries import N_FIELDS, CycleSummaries
+from fadecast.cell.summaries import INDEX, N_FIELDS
 from fadecast.errors import CheckError
 from fadecast.forecast.forecast import CAUSES, EDGES, HORIZONS, QUANTILES, RISKS, Forecasts
 from fadecast.runtime.summarise import cut, fold
@@ -29,6 +29,11 @@ CELLS: Final = 512
 """Cells in one call of ``forecast.onnx``."""
 NONE: Final = -1
 """In place of a cycle number: no open cycle, no cycle yet."""
+
+LEAST_DISCHARGE: Final = 0.01
+"""Discharge of a cycle, in nominal capacities, from which it counts as one."""
+
+_DISCHARGE: Final = INDEX["discharge_throughput"]
 
 Floats = NDArray[np.float32]
 Counts = NDArray[np.int64]
@@ -51,8 +56,9 @@ class Carried:
         summary: ``(n, summary_state_size)`` state of the open cycle.
         values, observed: ``(n, N_FIELDS)`` summary of the open cycle so far.
         open_cycle: ``(n,)`` its number, or ``NONE``.
-        memory: ``(n, forecast_state_size)`` state after the last closed cycle.
-        last_cycle: ``(n,)`` its number, or ``NONE``.
+        memory: ``(n, forecast_state_size)`` state after the last forecast.
+        last_cycle: ``(n,)`` number of the last closed cycle, or ``NONE``.
+        discharged: ``(n,)`` bool, whether any closed cycle held a discharge.
         window: ``(n, 3)``; design: ``(n, N_DESIGN)``.
     """
 
@@ -62,6 +68,7 @@ class Carried:
     open_cycle: Counts
     memory: Floats
     last_cycle: Counts
+    discharged: NDArray[np.bool_]
     window: Floats
     design: Floats
 
@@ -72,7 +79,8 @@ class Carried:
         return cls(
             np.zeros((n, session.summary_state_size), floats), np.zeros((n, N_FIELDS), floats),
             np.zeros((n, N_FIELDS), bool), none, np.zeros((n, session.forecast_state_size), floats),
-            none.copy(), np.zeros((n, 3), floats), np.zeros((n, N_DESIGN), floats),
+            none.copy(), np.zeros(n, bool), np.zeros((n, 3), floats),
+            np.zeros((n, N_DESIGN), floats),
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -93,7 +101,7 @@ class Fleet:
         self.carried = Carried.empty(0, session)
         self.waiting = 0
         """Closed cycles without a forecast yet."""
-        self._queue: list[tuple[Counts, Counts, Floats, NDArray[np.bool_]]] = []
+        self._queue: list[tuple[Counts, Counts, Floats, NDArray[np.bool_], Floats]] = []
 
     def add(self, spec: CellSpec) -> int:
         """A new cell; its lane."""
@@ -142,28 +150,48 @@ class Fleet:
         carried.summary[lanes], carried.open_cycle[lanes] = state[last], count[last]
         carried.values[lanes], carried.observed[lanes] = values[last], observed[last]
 
-    def push_summaries(self, lane: int, summaries: CycleSummaries) -> None:
-        """The next cycles of a cell, already summarised.
+    def push_summaries(
+        self, lane: Counts, cycle_count: Counts, values: Floats, observed: NDArray[np.bool_]
+    ) -> None:
+        """The next cycles of cells, already summarised.
+
+        Args:
+            lane: ``(n,)``, the rows of a cell together.
+            cycle_count: ``(n,)`` increasing within a cell.
+            values, observed: ``(n, N_FIELDS)``.
 
         Raises:
-            CheckError: a cycle is open, or a count is not later than the last one.
+            CheckError: a cycle of raw samples is open, or ``late`` finds something.
         """
-        if not len(summaries):
-            return
-        where = f"cell {self.specs[lane].cell_id!r}"
-        if self.carried.open_cycle[lane] != NONE:
+        wrong = self.late(lane, cycle_count)
+        if wrong.any():
+            row = int(np.argmax(wrong))
             raise CheckError(
-                "a cycle of raw samples is open", where=where, fix="Close the stream first"
-            )
-        count = summaries.cycle_count
-        if count[0] < self.counters[lane].count:
-            raise CheckError(
-                f"cycle {count[0]} comes after cycle {self.counters[lane].count - 1}", where=where,
+                f"cycle {cycle_count[row]} does not come after the one before it",
+                where=f"cell {self.specs[lane[row]].cell_id!r}",
                 fix="Give summaries in the order of cycle_count, each once",
-            )  # fmt: skip
-        self.counters[lane].close(int(count[-1]))
-        lanes = np.full(len(summaries), lane)
-        self._wait(lanes, count, summaries.values, summaries.observed)
+            )
+        is_open = self.carried.open_cycle[lane] != NONE
+        if is_open.any():
+            raise CheckError(
+                "a cycle of raw samples is open",
+                where=f"cell {self.specs[lane[np.argmax(is_open)]].cell_id!r}",
+                fix="Close the stream before you push summaries",
+            )
+        self._wait(lane, cycle_count, values, observed)
+        for one in np.unique(lane):
+            self.counters[one].close(int(self.carried.last_cycle[one]))
+
+    def late(self, lane: Counts, cycle_count: Counts) -> NDArray[np.bool_]:
+        """``(n,)`` which summaries do not come after the one before them in their cell."""
+        return cycle_count <= self._before(lane, cycle_count)
+
+    def _before(self, lane: Counts, cycle_count: Counts) -> Counts:
+        """``(n,)`` number of the cycle before each, or ``NONE``."""
+        before = np.roll(cycle_count, 1)
+        first = np.diff(lane, prepend=NONE) != 0
+        before[first] = self.carried.last_cycle[lane[first]]
+        return before
 
     def close(self) -> None:
         """End every open cycle; samples that still come belong to later ones."""
@@ -174,36 +202,29 @@ class Fleet:
 
     def forecasts(self) -> tuple[Counts, Forecasts]:
         """Forecasts of the waiting cycles, ``(n,)`` lane of each; by lane, then by cycle."""
-        empty = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, N_FIELDS), np.float32))
-        queue = [*self._queue, (*empty, np.zeros((0, N_FIELDS), bool))]
-        lane, count, values, observed = (np.concatenate(part) for part in zip(*queue, strict=True))
+        none = np.zeros(0, np.int64)
+        start = (none, none, np.zeros((0, N_FIELDS), np.float32), np.zeros((0, N_FIELDS), bool))
+        rows = zip((*start, np.zeros((0, 1), np.float32)), *self._queue, strict=True)
+        lane, count, values, observed, elapsed = (np.concatenate(part) for part in rows)
         self._queue, self.waiting = [], 0
         order = np.argsort(lane, kind="stable")
         lane, count = lane[order], count[order]
         lanes, first, cycles = np.unique(lane, return_index=True, return_counts=True)
         busiest = np.argsort(-cycles, kind="stable")
         outputs = [np.zeros((len(lane), *shape), dtype) for shape, dtype in _OUTPUTS]
+        memory, design = self.carried.memory, self.carried.design
         for low in range(0, len(lanes), CELLS):
             group = busiest[low : low + CELLS]
             for turn in range(int(cycles[group[0]])):
                 active = group[cycles[group] > turn]  # the cells that have one more cycle
-                row = first[active] + turn
-                step = self._step(lanes[active], count[row], values, observed, order[row])
+                cell, row = lanes[active], first[active] + turn
+                given = order[row]
+                memory[cell], step = self.session.forecast(
+                    memory[cell], values[given], observed[given], design[cell], elapsed[given]
+                )
                 for output, part in zip(outputs, step, strict=True):
                     output[row] = part
         return lane, Forecasts(count, *outputs)
-
-    def _step(
-        self, lane: Counts, count: Counts, values: Floats, observed: NDArray[np.bool_], row: Counts
-    ) -> tuple[NDArray[Any], ...]:
-        carried = self.carried
-        since = count - carried.last_cycle[lane]
-        elapsed = np.where(carried.last_cycle[lane] == NONE, np.maximum(count, 1), since)
-        memory, step = self.session.forecast(
-            carried.memory[lane], values[row], observed[row], carried.design[lane], elapsed[:, None]
-        )
-        carried.memory[lane], carried.last_cycle[lane] = memory, count
-        return step
 
     def _close(self, lanes: Counts) -> None:
         carried = self.carried
@@ -215,9 +236,15 @@ class Fleet:
     def _wait(
         self, lanes: Counts, count: Counts, values: Floats, observed: NDArray[np.bool_]
     ) -> None:
-        if len(lanes):
-            self._queue.append((lanes, count, values, observed))
-            self.waiting += len(lanes)
+        if not len(lanes):
+            return
+        before = self._before(lanes, count)
+        elapsed = np.where(before == NONE, np.maximum(count, 1), count - before)
+        self._queue.append((lanes, count, values, observed, elapsed[:, None].astype(np.float32)))
+        self.waiting += len(lanes)
+        self.carried.last_cycle[lanes] = count  # the rows of a cell rise: the last one stays
+        drawn = values[:, _DISCHARGE] * observed[:, _DISCHARGE] > LEAST_DISCHARGE
+        self.carried.discharged[lanes[drawn]] = True
 
     def _grow(self, size: int) -> None:
         old, self.carried = self.carried, Carried.empty(size, self.session)

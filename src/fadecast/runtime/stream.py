@@ -79,7 +79,10 @@ class Stream:
         Raises:
             CheckError: a cycle of raw samples is open, or a count is not later than the last.
         """
-        self._fleet.push_summaries(0, summaries)
+        lane = np.zeros(len(summaries), np.int64)
+        self._fleet.push_summaries(
+            lane, summaries.cycle_count, summaries.values, summaries.observed
+        )
         return self._fleet.forecasts()[1]
 
     def close(self) -> list[Forecasts]:
