@@ -1,0 +1,138 @@
+"""Sequences as padded tensors, and the order in which a seeded training meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Sampler
+
+from fadecast.cell.design import encode_design
+from fadecast.cell.life import CAUSES
+from fadecast.learn.dataset import CellSequence
+from fadecast.network.forecaster import valid_cycles
+
+_SMOOTH = 5
+
+
+class Batch(NamedTuple):
+    """``B`` cells padded to ``T`` cycles. The life enters as a target only.
+
+    ``weight`` is 1 / (number of cycles of the cell), 0 where padded, so that cells count alike;
+    ``soh_weight`` likewise over the cycles whose capacity was observed.
+    """
+
+    values: Tensor
+    observed: Tensor
+    design: Tensor
+    elapsed: Tensor
+    after: Tensor
+    until: Tensor
+    cause: Tensor
+    weight: Tensor
+    soh: Tensor
+    soh_weight: Tensor
+
+
+def to_tensors(sequence: CellSequence) -> Batch:
+    """One cell until its failure, without a batch axis; cycles that say nothing are left out.
+
+    Leaving them out keeps the age: the next cycle's ``elapsed`` spans them, as in the deployed
+    step, which only ages on such a cycle.
+    """
+    alive = sequence.alive()
+    s = alive.summaries
+    values, observed = torch.tensor(s.values), torch.tensor(s.observed, dtype=torch.float32)
+    valid = valid_cycles(values, observed)[:, 0] > 0
+    age = torch.tensor(alive.elapsed()).cumsum(0)[valid]
+    count = torch.tensor(s.cycle_count)[valid]
+    life = alive.life
+    soh = torch.tensor(_smooth(s.field("discharge_throughput")))[valid]
+    known = torch.isfinite(soh)
+    cause = CAUSES.index(life.cause) if life.cause is not None else -1
+    return Batch(
+        values=values[valid],
+        observed=observed[valid],
+        design=torch.tensor(encode_design(alive.spec)),
+        elapsed=torch.diff(age, prepend=torch.zeros(1)),
+        after=(life.after - count).float(),
+        until=(life.until - count).float(),
+        cause=torch.full((len(count),), cause),
+        weight=torch.full((len(count),), 1 / max(len(count), 1)),
+        soh=torch.where(known, soh, 0.0),
+        soh_weight=known / known.sum().clamp(min=1),
+    )
+
+
+def collate(items: Sequence[Batch]) -> Batch:
+    """Pad cells to the longest one; padding has weight 0 and counts as censored."""
+    columns = dict(zip(Batch._fields, zip(*items, strict=True), strict=True))
+    design = torch.stack(columns.pop("design"))
+    padded = {
+        name: pad_sequence(list(c), batch_first=True, padding_value=-1.0 * (name == "cause"))
+        for name, c in columns.items()
+    }
+    return Batch(design=design, **padded)
+
+
+class ByLength(Sampler[list[int]]):
+    """Batches of cells of like length, reshuffled every epoch.
+
+    The order is a function of the seed and the epoch alone, so a resumed training meets the same
+    batches as one that never stopped.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_cells: int, seed: int) -> None:
+        self.lengths = np.asarray(lengths, np.float64)
+        self.batch_cells, self.seed, self.epoch = batch_cells, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.batch_cells)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        jittered = np.log(self.lengths) + rng.normal(0.0, 0.2, len(self.lengths))
+        order = np.argsort(jittered)
+        starts = rng.permutation(len(self)) * self.batch_cells
+        for start in starts:
+            yield [int(i) for i in order[start : start + self.batch_cells]]
+
+
+def training_loader(
+    sequences: Sequence[CellSequence], batch_cells: int, seed: int
+) -> DataLoader[Batch]:
+    """Shuffled batches of the cells that have a cycle before their failure."""
+    items = _items(sequences)
+    order = ByLength([len(i.elapsed) for i in items], batch_cells, seed)
+    return DataLoader(items, batch_sampler=order, collate_fn=collate)  # type: ignore[arg-type]
+
+
+def ordered_loader(sequences: Sequence[CellSequence], batch_cells: int) -> DataLoader[Batch]:
+    """The same without shuffling, shortest lives first."""
+    items = sorted(_items(sequences), key=lambda item: len(item.elapsed))
+    return DataLoader(items, batch_size=batch_cells, collate_fn=collate)  # type: ignore[arg-type]
+
+
+def _items(sequences: Sequence[CellSequence]) -> list[Batch]:
+    items = [to_tensors(s) for s in sequences]
+    return [item for item in items if len(item.elapsed)]
+
+
+def _smooth(capacity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Centred running median: a target, so it may look ahead; NaN stays where all is NaN."""
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(capacity, _SMOOTH, constant_values=np.nan), 2 * _SMOOTH + 1
+    )
+    out = np.full(len(capacity), np.nan, np.float32)
+    seen = np.isfinite(windows).any(axis=1)
+    out[seen] = np.nanmedian(windows[seen], axis=1)
+    return out

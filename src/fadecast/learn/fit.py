@@ -1,0 +1,148 @@
+"""Fitting one forecaster: scales, Lightning, the best epoch, recalibration, novelty."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import Logger
+
+from fadecast.errors import TrainingError
+from fadecast.learn.batches import Batch, ordered_loader, to_tensors, training_loader
+from fadecast.learn.calibrate import fit_novelty, fit_recalibration
+from fadecast.learn.config import TrainingConfig
+from fadecast.learn.dataset import CellSequence
+from fadecast.learn.module import ForecasterModule
+from fadecast.network.forecaster import Forecaster, ForecasterConfig, Hidden
+
+_CELLS = 8
+
+LAST = "last.ckpt"
+"""The checkpoint in ``folder`` after the last finished epoch."""
+
+
+def fit(
+    train: Sequence[CellSequence],
+    validation: Sequence[CellSequence],
+    network: ForecasterConfig,
+    training: TrainingConfig,
+    *,
+    folder: Path,
+    resume: bool = False,
+    progress: bool = False,
+    logger: Logger | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Forecaster:
+    """Train, choose and finish a forecaster; everything is a function of its arguments.
+
+    Args:
+        train: cells whose cycles move the weights and set the scales.
+        validation: cells that choose the epoch and the recalibration. With none, the last epoch
+            is taken and nothing is recalibrated.
+        network, training: see ``ForecasterConfig`` and ``TrainingConfig``.
+        folder: for checkpoints.
+        resume: go on after the last finished epoch in ``folder``. On a CPU the result is the one
+            of an uninterrupted run, bit for bit.
+
+    Raises:
+        TrainingError: there is nothing to resume from, or the likelihood stops being a number.
+    """
+    last = folder / LAST
+    if resume and not last.exists():
+        raise TrainingError("nothing to resume from", where=str(last), fix="Start a new run")
+    torch.manual_seed(training.seed)
+    forecaster = Forecaster(network)
+    _fit_scales(forecaster, train)
+    module = ForecasterModule(forecaster, training)
+    shuffled = training_loader(train, training.batch_cells, training.seed)
+    watched = ordered_loader(validation, training.batch_cells) if validation else None
+    keeper = _keeper(folder, watched=bool(validation))
+    stops = [_stopper(training.patience)] if validation else []
+    bars = [RichProgressBar(leave=False)] if progress else []
+    with _quiet():
+        trainer = lightning.Trainer(
+            max_epochs=training.epochs, accelerator=training.accelerator, devices=1,
+            gradient_clip_val=training.gradient_clip, logger=logger or False,
+            callbacks=[*stops, *bars, *callbacks, keeper], default_root_dir=folder,
+            enable_model_summary=False, enable_progress_bar=progress,
+            num_sanity_val_steps=0, log_every_n_steps=1,
+        )  # fmt: skip
+        trainer.fit(
+            module, shuffled, watched, ckpt_path=last if resume else None, weights_only=True
+        )
+    chosen = keeper.best_model_path if validation else str(last)
+    state = torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"]
+    module.cpu().load_state_dict(state)
+    if not all(torch.isfinite(p).all() for p in forecaster.parameters()):
+        raise TrainingError("weights are not finite", fix="Lower training.learning_rate")
+    _finish(forecaster.eval(), train, validation)
+    return forecaster
+
+
+@torch.no_grad()
+def _fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
+    """Scales of the inputs, from the training cells' cycles before their failure."""
+    cells = [to_tensors(s) for s in train]
+    changes = [forecaster.scaler.changes_of(c.values, c.observed) for c in cells]
+    forecaster.scaler.fit(
+        torch.cat([c.values for c in cells]), torch.cat([c.observed for c in cells]),
+        torch.cat(changes),
+    )  # fmt: skip
+    forecaster.encoder.fit(torch.stack([c.design for c in cells]))
+
+
+def _finish(
+    forecaster: Forecaster, train: Sequence[CellSequence], validation: Sequence[CellSequence]
+) -> None:
+    """Recalibration on the validation cells, novelty on the training cells."""
+    if any(s.life.failed for s in validation):
+        batches = list(ordered_loader(validation, _CELLS))
+        logits = torch.cat([_hidden(forecaster, b).logits[b.weight > 0] for b in batches])
+        targets = [
+            torch.cat([getattr(b, name)[b.weight > 0] for b in batches])
+            for name in ("after", "until", "cause", "weight")
+        ]
+        fit_recalibration(forecaster, logits, *targets)
+    batches = list(ordered_loader(train, _CELLS))
+    fit_novelty(forecaster, [_hidden(forecaster, b).encoding[b.weight > 0] for b in batches])
+
+
+@torch.no_grad()
+def _hidden(forecaster: Forecaster, batch: Batch) -> Hidden:
+    return forecaster.sequence(batch.values, batch.observed, batch.design, batch.elapsed)
+
+
+def _keeper(folder: Path, *, watched: bool) -> ModelCheckpoint:
+    best: dict[str, Any] = {"monitor": "validation_nll", "filename": "best"} if watched else {}
+    return ModelCheckpoint(
+        folder, save_last=True, save_top_k=1, save_on_train_epoch_end=True,
+        enable_version_counter=False, **best,
+    )  # fmt: skip
+
+
+def _stopper(patience: int) -> EarlyStopping:
+    return EarlyStopping(
+        "validation_nll", patience=patience, check_on_train_epoch_end=True, check_finite=True
+    )
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801
+    """Without Lightning's advice on hardware and workers; its errors still come through."""
+
+    def __enter__(self) -> Any:
+        self._log = logging.getLogger("lightning.pytorch")
+        self._level = self._log.level
+        self._log.setLevel(logging.ERROR)
+        entered = super().__enter__()
+        warnings.filterwarnings("ignore", module="lightning")
+        return entered
+
+    def __exit__(self, *exc: Any) -> None:
+        super().__exit__(*exc)
+        self._log.setLevel(self._level)

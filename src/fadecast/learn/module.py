@@ -1,0 +1,75 @@
+"""The forecaster as a Lightning module: its loss and its optimiser, nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from fadecast.learn.batches import Batch
+from fadecast.learn.config import TrainingConfig
+from fadecast.learn.losses import competing_risks_nll
+from fadecast.network.forecaster import Forecaster
+from fadecast.network.heads import log_hazards
+
+
+class ForecasterModule(lightning.LightningModule):
+    """Negative log-likelihood per cycle, averaged within each cell, then over cells."""
+
+    def __init__(self, forecaster: Forecaster, config: TrainingConfig) -> None:
+        super().__init__()
+        self.forecaster = forecaster
+        self.config = config
+
+    def on_train_epoch_start(self) -> None:
+        """Make the epoch's random numbers a function of the seed and the epoch alone.
+
+        With the order of batches being one as well, resuming needs no generator's state.
+        """
+        torch.manual_seed(1_000_003 * (self.config.seed + 1) + self.current_epoch)
+
+    def training_step(self, batch: Batch, _index: int) -> Tensor:
+        """Likelihood and a small loss that keeps the state of health true."""
+        likelihood, health = self._losses(batch)
+        both = {"train_nll": likelihood, "train_soh": health}
+        self.log_dict(both, batch_size=len(batch.design), on_epoch=True, on_step=False)
+        return likelihood + self.config.soh_weight * health
+
+    def validation_step(self, batch: Batch, _index: int) -> None:
+        """What early stopping watches."""
+        likelihood, health = self._losses(batch)
+        self.log("validation_nll", likelihood, batch_size=len(batch.design), prog_bar=True)
+        self.log("validation_soh", health, batch_size=len(batch.design))
+
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        hidden = self.forecaster.sequence(
+            batch.values, batch.observed, batch.design, batch.elapsed
+        )
+        nll = competing_risks_nll(
+            log_hazards(hidden.logits), batch.after, batch.until, batch.cause
+        )
+        off = torch.nn.functional.smooth_l1_loss(hidden.soh, batch.soh, reduction="none", beta=0.01)
+        cells = len(batch.design)
+        return (nll * batch.weight).sum() / cells, (off * batch.soh_weight).sum() / cells
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with one cycle of the learning rate; biases do not decay."""
+        weights = [p for p in self.parameters() if p.ndim > 1]
+        biases = [p for p in self.parameters() if p.ndim <= 1]
+        groups: list[dict[str, Any]] = [
+            {"params": weights}, {"params": biases, "weight_decay": 0.0},
+        ]  # fmt: skip
+        optimiser = torch.optim.AdamW(
+            groups,
+            lr=self.config.learning_rate, weight_decay=self.config.weight_decay,
+        )  # fmt: skip
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, self.config.learning_rate,
+            total_steps=int(self.trainer.estimated_stepping_batches), pct_start=0.2,
+        )  # fmt: skip
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

@@ -1,0 +1,58 @@
+"""Forecasts of whole lives by a trained network, through the step that is deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from fadecast.cell.design import encode_design
+from fadecast.forecast.forecast import Forecasts
+from fadecast.learn.dataset import CellSequence
+from fadecast.network.forecaster import Forecaster
+
+_CELLS = 64
+
+
+def forecast_cells(
+    forecaster: Forecaster, sequences: Sequence[CellSequence]
+) -> dict[str, Forecasts]:
+    """Forecasts after every cycle of every cell, by cell id; cells run side by side."""
+    forecaster.eval()
+    ordered = sorted(sequences, key=lambda s: len(s.summaries))
+    out: dict[str, Forecasts] = {}
+    for start in range(0, len(ordered), _CELLS):
+        out |= _forecast(forecaster, ordered[start : start + _CELLS])
+    return {s.cell_id: out[s.cell_id] for s in sequences}
+
+
+@torch.no_grad()
+def _forecast(forecaster: Forecaster, cells: Sequence[CellSequence]) -> dict[str, Forecasts]:
+    values, observed, elapsed = (
+        pad_sequence(list(column), batch_first=True)
+        for column in zip(*(_inputs(s) for s in cells), strict=True)
+    )
+    design = torch.from_numpy(np.stack([encode_design(s.spec) for s in cells]))
+    tensors = forecaster.forecast_sequence(values, observed, design, elapsed)
+    return {
+        s.cell_id: Forecasts(s.summaries.cycle_count, *_rows(tensors, row, len(s.summaries)))
+        for row, s in enumerate(cells)
+    }
+
+
+def _inputs(sequence: CellSequence) -> tuple[Tensor, Tensor, Tensor]:
+    s = sequence.summaries
+    return (
+        torch.tensor(s.values),
+        torch.tensor(s.observed, dtype=torch.float32),
+        torch.tensor(sequence.elapsed()),
+    )
+
+
+def _rows(tensors: Sequence[Tensor], row: int, length: int) -> Iterator[np.ndarray]:
+    *numbers, valid = (tensor[row, :length].numpy() for tensor in tensors)
+    yield from numbers
+    yield valid > 0

@@ -1,0 +1,104 @@
+"""Division of cells into training, validation and test parts: by cell, seeded, per source."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fadecast.cell.record import CellMetadata
+from fadecast.errors import ConfigError
+from fadecast.learn.config import SplitConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Cell ids by part, each sorted; no cell is in two parts.
+
+    Raises:
+        ConfigError: a cell is in two parts, or there is none to train on.
+    """
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        everything = [*self.train, *self.validation, *self.test]
+        twice = sorted({c for c in everything if everything.count(c) > 1})
+        if twice:
+            raise ConfigError(f"cells in more than one part: {', '.join(twice[:5])}")
+        if not self.train:
+            raise ConfigError("no cell is left to train on", fix="Add cells or lower the fractions")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of who is in which part."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Lists of cell ids by part."""
+        return {part: list(getattr(self, part)) for part in ("train", "validation", "test")}
+
+
+def split_cells(cells: Sequence[CellMetadata], config: SplitConfig) -> Split:
+    """Divide cells by source under ``config``; the order of ``cells`` does not matter.
+
+    Published test sets and ``held_out`` are tested on. Of a source without either, the fraction
+    ``test`` is drawn. ``validation`` is drawn from what is left, at least one cell of every source
+    that has three or more left.
+
+    Raises:
+        ConfigError: ``held_out`` or ``excluded`` names a cell that is not there, or nothing is
+            left to train on.
+    """
+    known = {m.spec.cell_id for m in cells}
+    for name in ("held_out", "excluded"):
+        missing = sorted(set(getattr(config, name)) - known)
+        if missing:
+            raise ConfigError(
+                f"split.{name} names cells that are not in the store: {', '.join(missing[:5])}",
+                fix="Correct the names or add their source to data.sources",
+            )
+    by_source: dict[str, list[CellMetadata]] = defaultdict(list)
+    for metadata in cells:
+        if metadata.spec.cell_id not in config.excluded:
+            by_source[metadata.source].append(metadata)
+    train: list[str] = []
+    validation: list[str] = []
+    test: list[str] = []
+    for source, members in by_source.items():
+        tested = {m.spec.cell_id for m in members if _is_tested(m, config)}
+        rest = _shuffled({m.spec.cell_id for m in members} - tested, source, config.seed)
+        if not tested:
+            tested = {rest.pop() for _ in range(_count(config.test, len(rest)))}
+        n_validation = _count(config.validation, len(rest))
+        validation += rest[:n_validation]
+        train += rest[n_validation:]
+        test += tested
+    return Split(tuple(sorted(train)), tuple(sorted(validation)), tuple(sorted(test)))
+
+
+def _is_tested(metadata: CellMetadata, config: SplitConfig) -> bool:
+    published = config.published and (metadata.split or "train") != "train"
+    return published or metadata.spec.cell_id in config.held_out
+
+
+def _count(fraction: float, available: int) -> int:
+    """A fraction of the cells, at least one of three or more; never all of them."""
+    if not fraction or available < 3:
+        return 0
+    return min(max(1, round(fraction * available)), available - 1)
+
+
+def _shuffled(cell_ids: Iterable[str], source: str, seed: int) -> list[str]:
+    """In an order that depends on the ids, the source and the seed alone."""
+    entropy = hashlib.sha256(f"{seed}/{source}".encode()).digest()
+    order = np.random.default_rng(list(entropy)).permutation(ids := sorted(cell_ids))
+    assert len(order) == len(ids)
+    return [str(cell_id) for cell_id in order]
