@@ -129,9 +129,7 @@ class AnyCycle:
         )
         self.columns = np.flatnonzero(varies & (seen.mean(0) > 0.02))
         self.longest = float(target.max())
-        self.estimator = ANY_CYCLE[self.name](
-            stacked[:, self.columns], np.sqrt(target), self.seed
-        )
+        self.estimator = ANY_CYCLE[self.name](stacked[:, self.columns], np.sqrt(target), self.seed)
         self.errors = _relative_errors(self._remaining, held_out or failed)
         return self
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fadecast.cell import cycles, samples
+from fadecast.cell.cycles import elapsed_cycles
 from fadecast.cell.life import EndOfLife, Life, find_life
 from fadecast.cell.record import CellMetadata, CellSpec
 from fadecast.cell.store import Store
@@ -43,8 +44,7 @@ class CellSequence:
 
     def elapsed(self) -> NDArray[np.float32]:
         """``(n,)`` cycles since the previous row; the first row's own count, at least 1."""
-        count = self.summaries.cycle_count
-        return np.maximum(np.diff(count, prepend=0), 1).astype(np.float32)
+        return elapsed_cycles(self.summaries.cycle_count)
 
     def alive(self) -> CellSequence:
         """The cycles before the failure: a forecast after it has nothing left to foresee."""

@@ -44,12 +44,8 @@ class ForecasterModule(lightning.LightningModule):
         self.log("validation_soh", health, batch_size=len(batch.design))
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        hidden = self.forecaster.sequence(
-            batch.values, batch.observed, batch.design, batch.elapsed
-        )
-        nll = competing_risks_nll(
-            log_hazards(hidden.logits), batch.after, batch.until, batch.cause
-        )
+        hidden = self.forecaster.sequence(batch.values, batch.observed, batch.design, batch.elapsed)
+        nll = competing_risks_nll(log_hazards(hidden.logits), batch.after, batch.until, batch.cause)
         off = torch.nn.functional.smooth_l1_loss(hidden.soh, batch.soh, reduction="none", beta=0.01)
         cells = len(batch.design)
         return (nll * batch.weight).sum() / cells, (off * batch.soh_weight).sum() / cells

@@ -98,7 +98,7 @@ EARLY: Final[dict[str, tuple[Callable[[Array], Array], Build]]] = {
 
 
 def _any_linear(x: Array, y: Array, seed: int) -> Any:
-    net = ElasticNetCV(l1_ratio=0.5, n_alphas=20, cv=FOLDS, max_iter=2_000, tol=1e-2)
+    net = ElasticNetCV(l1_ratio=0.5, alphas=20, cv=FOLDS, max_iter=2_000, tol=1e-2)
     return _robust(net).fit(x, y)
 
 

@@ -7,13 +7,15 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from fadecast.cell.record import CellMetadata
 from fadecast.errors import ConfigError
 from fadecast.learn.config import SplitConfig
+
+PARTS: Final = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Split:
 
     def to_json(self) -> dict[str, Any]:
         """Lists of cell ids by part."""
-        return {part: list(getattr(self, part)) for part in ("train", "validation", "test")}
+        return {part: list(getattr(self, part)) for part in PARTS}
 
 
 def split_cells(cells: Sequence[CellMetadata], config: SplitConfig) -> Split:

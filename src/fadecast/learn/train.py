@@ -1,0 +1,150 @@
+"""The training job: data → baselines → network → evaluation, all of it in one tracked run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+
+from fadecast.cell.store import Store
+from fadecast.errors import TrainingError
+from fadecast.forecast.evaluate import evaluate
+from fadecast.forecast.forecast import Forecasts
+from fadecast.forecast.scorecard import Scorecard
+from fadecast.learn.baselines import all_baselines
+from fadecast.learn.config import TrainConfig
+from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
+from fadecast.learn.fit import fit
+from fadecast.learn.predict import forecast_cells
+from fadecast.learn.run import RunInfo, save_run
+from fadecast.learn.split import PARTS, split_cells
+from fadecast.learn.tracking import Run, environment, tracked
+from fadecast.network.forecaster import Forecaster
+
+NETWORK = "network"
+"""The network's name among the scorecards."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a job leaves: the network, how it and the baselines were judged, and where it is kept.
+
+    ``forecasts`` are the network's after every cycle of the test cells; ``scorecards`` are by name
+    of the model, all on the test cells (an early baseline: on those it can forecast).
+    """
+
+    run: Run
+    info: RunInfo
+    forecaster: Forecaster
+    test: tuple[CellSequence, ...]
+    forecasts: Mapping[str, Forecasts]
+    scorecards: Mapping[str, Scorecard]
+
+
+def train(
+    config: TrainConfig,
+    *,
+    store: Store,
+    resume: str | None = None,
+    console: Console | None = None,
+) -> TrainResult:
+    """Run a job.
+
+    Args:
+        config: all that decides the result, together with the store.
+        store: the cells.
+        resume: id of a run that was stopped; it goes on after its last finished epoch.
+        console: where progress is shown; ``None`` for silence.
+
+    Raises:
+        TrainingError, ConfigError: the job cannot start or go on; the run ends as failed.
+    """
+    say = (console or Console(quiet=True)).print
+    end_of_life = config.data.end_of_life
+    sequences = load_sequences(store, end_of_life, config.data.sources)
+    split = split_cells([s.metadata for s in sequences], config.data.split)
+    by_id = {s.cell_id: s for s in sequences}
+    parts = {part: [by_id[c] for c in getattr(split, part)] for part in PARTS}
+    if not parts["test"]:
+        raise TrainingError(
+            "no cell is left to test on", fix="Raise data.split.test or name data.split.held_out"
+        )
+    say(f"{len(sequences)} cells: " + ", ".join(f"{len(c)} {part}" for part, c in parts.items()))
+    with tracked(config.tracking, config.name, resume=resume) as run:
+        info = RunInfo(config, split, data_digest(sequences), str(store.path), run.run_id)
+        if resume is None:
+            _record_inputs(run, info, parts)
+        scorecards = _judge_baselines(config, run, parts, say) if config.baselines else {}
+        say(f"training the network, at most {config.training.epochs} epochs")
+        forecaster = fit(
+            parts["train"], parts["validation"], config.network, config.training,
+            folder=checkpoints(config, run.run_id), resume=resume is not None,
+            progress=console is not None, callbacks=[_EpochMetrics(run)],
+        )  # fmt: skip
+        forecasts = forecast_cells(forecaster, parts["test"])
+        scorecards[NETWORK] = evaluate(forecasts, {s.cell_id: s.life for s in parts["test"]})
+        run.scorecard(scorecards[NETWORK])
+        save_run(run, info, forecaster)
+    return TrainResult(run, info, forecaster, tuple(parts["test"]), forecasts, scorecards)
+
+
+def checkpoints(config: TrainConfig, run_id: str) -> Path:
+    """Where the checkpoints of a run are while it trains."""
+    return config.tracking.artifacts.parent / "checkpoints" / run_id
+
+
+class _EpochMetrics(Callback):
+    """Every epoch's losses into the tracked run."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Called by Lightning, after validation."""
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.run.metrics(values | {"learning_rate": rate}, step=trainer.current_epoch)
+
+
+def _record_inputs(run: Run, info: RunInfo, parts: Mapping[str, Sequence[CellSequence]]) -> None:
+    run.params(info.config.flat() | {"data_digest": info.data_digest})
+    run.params({f"cells.{part}": len(cells) for part, cells in parts.items()})
+    run.params({"split_digest": info.split.digest})
+    run.json(info.config.to_json(), "config.json")
+    run.json(info.split.to_json(), "split.json")
+    run.json(environment(), "environment.json")
+    for part, cells in parts.items():
+        by_source: dict[str, list[CellSequence]] = defaultdict(list)
+        for cell in cells:
+            by_source[cell.metadata.source].append(cell)
+        for source, members in by_source.items():
+            facts = {
+                "cells": str(len(members)),
+                "licence": members[0].metadata.licence,
+                "citation": members[0].metadata.citation,
+            }
+            run.dataset(source, data_digest(members), part, facts)
+
+
+def _judge_baselines(
+    config: TrainConfig, parent: Run, parts: Mapping[str, Sequence[CellSequence]], say: Any
+) -> dict[str, Scorecard]:
+    """Fit and judge every baseline that the cells allow, each in a run of its own."""
+    found: dict[str, Scorecard] = {}
+    for name, baseline in all_baselines(parts["train"], config.training.seed).items():
+        say(f"baseline {name}")
+        with tracked(config.tracking, name, parent=parent) as run:
+            baseline.fit(parts["train"], parts["validation"])
+            all_forecasts = {s.cell_id: baseline.forecast(s) for s in parts["test"]}
+            forecasts = {cell: f for cell, f in all_forecasts.items() if len(f)}
+            if not forecasts:
+                continue
+            found[name] = evaluate(forecasts, {s.cell_id: s.life for s in parts["test"]})
+            run.params({"model": name, "cells.test": len(forecasts)})
+            run.scorecard(found[name])
+    return found
