@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -135,9 +136,11 @@ class Store:
         """SHA-256 of one cell: its metadata and, through their own digest, its data."""
         return hashlib.sha256(_canonical(self._read_header(cell_id)[0])).hexdigest()
 
-    def clear_partial(self) -> None:
-        """Remove what killed writes left; only where nobody else writes to this store."""
-        shutil.rmtree(self.path / ".partial", ignore_errors=True)
+    def clear_partial(self, older_than_second: float = 3600.0) -> None:
+        """Remove what killed writes left behind; younger leftovers may be somebody's write."""
+        for work in (self.path / ".partial").glob("*"):
+            if time.time() - work.stat().st_mtime > older_than_second:
+                shutil.rmtree(work, ignore_errors=True)
 
     def _read_header(self, cell_id: str) -> tuple[dict[str, Any], CellMetadata]:
         if cell_id not in self:

@@ -20,8 +20,9 @@ def spikes(
     """``(n,)`` which values stand out from those before them: a causal rule, no look ahead.
 
     A value is a spike if it is farther than ``tolerance`` (relative) from the median of the last
-    ``window`` values that were none. Once ``persist`` values in a row stand out, the level has
-    really changed and the values from there on are accepted. NaN is never a spike.
+    ``window`` values that were none; the first ``persist`` values are taken as they are. Once
+    ``persist`` values in a row stand out, the level has really changed and the values from there
+    on are accepted. NaN is never a spike.
     """
     series = np.asarray(values, float)
     out = np.zeros(len(series), bool)
@@ -30,7 +31,7 @@ def spikes(
     for i, value in enumerate(series.tolist()):
         if value != value:  # NaN
             continue
-        level = median(accepted) if accepted else value
+        level = median(accepted) if len(accepted) >= persist else value
         if abs(value - level) <= tolerance * abs(level):
             run = 0
         else:

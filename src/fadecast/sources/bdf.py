@@ -81,10 +81,7 @@ def read(path: Path) -> list[Part]:
     labels, table, findings = _read_parquet(path) if parquet else _read_csv(path)
     layout = _layout(labels)
     columns = layout.settle(table)
-    try:
-        require(columns, labels)
-    except ReadError as error:
-        raise ReadError(error.what, where=path.name, fix=error.fix) from None
+    require(columns, labels)
     ignored = [n for n in labels if n not in layout.columns and n not in layout.counters]
     ignored = [n for n in ignored if n != CELL]
     if ignored:

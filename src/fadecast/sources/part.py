@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +13,8 @@ from fadecast.cell.checks import Finding
 from fadecast.cell.columns import REQUIRED
 from fadecast.cell.cycles import GAP_SECOND
 from fadecast.errors import ReadError
+
+COUNTS: Final = ("cycle_count", "step_count")
 
 COUNTER_TOLERANCE: Final = 0.03
 """Relative difference between integrated current and the cycler's own counter worth a warning."""
@@ -29,13 +30,11 @@ class Part:
         columns: Battery Data Format columns by name, each ``(n,)``, in the file's order.
         cell_id: the cell's name where the file states it.
         findings: what the reader noticed that cannot be seen in the columns themselves.
-        notes: further facts for the record's metadata.
     """
 
     columns: Mapping[str, NDArray[Any]]
     cell_id: str | None = None
     findings: tuple[Finding, ...] = ()
-    notes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def started(self) -> float | None:
@@ -55,7 +54,6 @@ def make_part(
     discharged_ah: NDArray[Any] | None = None,
     cell_id: str | None = None,
     findings: Iterable[Finding] = (),
-    notes: Mapping[str, str] | None = None,
 ) -> Part:
     """A part from settled columns: dead sensors left out, the cycler's counters compared.
 
@@ -64,8 +62,9 @@ def make_part(
     """
     require(columns, list(columns))
     kept, dead = without_dead_sensors(columns)
+    kept |= {name: whole_numbers(kept[name]) for name in COUNTS if name in kept}
     counters = compare_counters(columns, charged_ah, discharged_ah)
-    return Part(kept, cell_id, (*findings, *dead, *counters), MappingProxyType(dict(notes or {})))
+    return Part(kept, cell_id, (*findings, *dead, *counters))
 
 
 def require(columns: Mapping[str, Any], present: Sequence[str]) -> None:
@@ -80,6 +79,13 @@ def require(columns: Mapping[str, Any], present: Sequence[str]) -> None:
             f"no column for {', '.join(missing)}",
             fix=f"Export time, voltage and current; the file has {', '.join(present) or 'nothing'}",
         )
+
+
+def whole_numbers(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Counts as integers; a missing one takes the count before it, 0 at the start."""
+    known = np.isfinite(values)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
+    return np.where(last >= 0, np.where(known, values, 0.0)[last], 0.0).astype(np.int64)
 
 
 def count_changes(values: NDArray[Any]) -> NDArray[np.int64]:
