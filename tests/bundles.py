@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
+import fadecast
 from fadecast.cell.life import EndOfLife
 from fadecast.cell.record import CellMetadata, CellRecord, CellSpec
 from fadecast.cell.summaries import CycleSummaries
@@ -95,9 +99,20 @@ def tiny_bundle(out: Path, seed: int = 0) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a tiny real bundle; read only."""
-    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "bundle")
+def bundle(pytestconfig: pytest.Config) -> Path:
+    """The folder of a tiny real bundle; read only.
+
+    Exporting takes ten seconds, so it is kept in pytest's cache under a name made of every source
+    file and version that has a part in it; workers that run side by side wait for the first one.
+    """
+    total = hashlib.sha256(f"{torch.__version__} {onnxruntime.__version__}".encode())
+    for path in (*sorted(Path(fadecast.__file__).parent.rglob("*.py")), Path(__file__)):
+        total.update(path.read_bytes())
+    assert pytestconfig.cache is not None
+    folder = pytestconfig.cache.mkdir("bundles") / total.hexdigest()[:16]
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return folder if folder.exists() else tiny_bundle(folder)
 
 
 @pytest.fixture(scope="session")

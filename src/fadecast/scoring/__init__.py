@@ -1,1 +1,1 @@
-"""Forecasts for many cells at once, as one Parquet table."""
+"""Batch scoring: many cells through a bundle, into one table."""

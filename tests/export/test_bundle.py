@@ -1,0 +1,125 @@
+"""Writing a bundle: proven equal to the network, or nothing is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fadecast.cell.life import EndOfLife
+from fadecast.errors import BundleError, ParityError
+from fadecast.export import bundle as module
+from fadecast.export.bundle import export_bundle
+from fadecast.export.parity import parity_errors, require_parity, torch_forecasts
+from fadecast.runtime import Session
+from fadecast.runtime.bundle import CARD, FILES, FORECAST, GOLDEN, MANIFEST, SUMMARIZE
+from fadecast.runtime.golden import OUTPUTS, TOLERANCE, Golden
+from tests.bundles import made_up_cycles, made_up_record, tiny_network
+
+
+@pytest.fixture
+def quick(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exporting takes seconds: use the graphs that the tiny bundle already has."""
+    graphs = {name: session.bundle.files[name] for name in (SUMMARIZE, FORECAST)}
+    monkeypatch.setattr(module, "export_graphs", lambda *_: dict(graphs))
+
+
+def _export(out: Path, **changes: Any) -> Path:
+    summary, forecaster = tiny_network()
+    arguments: dict[str, Any] = {
+        "training": {"run_id": "abc", "metrics": {"mae": 12.5}, "config": {"seed": 1}},
+        "end_of_life": EndOfLife(fraction=0.7),
+        "held_out": [made_up_cycles("a"), made_up_cycles("b", cycles=20, seed=1)],
+    } | changes
+    return export_bundle(summary, changes.pop("forecaster", forecaster), out, **{
+        k: v for k, v in arguments.items() if k != "forecaster"
+    })  # fmt: skip
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_written(tmp_path: Path) -> None:
+    out = _export(tmp_path / "deep" / "bundle")
+    assert sorted(p.name for p in out.iterdir()) == sorted([MANIFEST, *FILES])
+    assert [p.name for p in out.parent.iterdir()] == ["bundle"]
+    session = Session.load(out)
+    manifest = json.loads((out / MANIFEST).read_text())
+    assert manifest["end_of_life"]["fraction"] == 0.7
+    assert manifest["training"]["run_id"] == "abc"
+    assert {"torch", "onnxruntime", "fadecast"} <= set(manifest["versions"])
+    units = dict(manifest["tables"]["fields"])
+    assert units["resistance"] == "window per C"
+    golden = Golden.from_bytes(session.bundle.files[GOLDEN])
+    assert len(golden.cycle_count) == 20  # the longest held-out life, whole
+    card = (out / CARD).read_text()
+    assert "12.5" in card
+    assert "70%" in card
+    assert "not recorded" not in card
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_own_model_card(tmp_path: Path) -> None:
+    out = _export(tmp_path / "bundle", model_card="# Mine\n")
+    assert (out / CARD).read_text() == "# Mine\n"
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_older_bundle_is_replaced_and_anything_else_is_not(tmp_path: Path) -> None:
+    out = _export(tmp_path / "bundle")
+    before = Session.load(out).fingerprint
+    _export(out, training={"run_id": "other"})
+    assert Session.load(out).fingerprint != before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(BundleError, match="overwritten"):
+        _export(tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_network_that_differs_is_not_shipped(tmp_path: Path) -> None:
+    _, other = tiny_network()
+    with torch.no_grad():
+        other.hazards.second.bias += 1e-3
+    with pytest.raises(ParityError):
+        _export(tmp_path / "bundle", forecaster=other)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_it_is_proven_on_every_life_not_only_the_golden_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "parity_errors", lambda *_: {"rul": 1e-3, "soh": float("nan")})
+    with pytest.raises(ParityError, match=r"rul by 0\.001, soh by nan"):
+        _export(tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_there_must_be_something_to_prove_it_on(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="held-out"):
+        _export(tmp_path / "bundle", held_out=[])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parity_errors_over_lives_and_records(session: Session) -> None:
+    _, forecaster = tiny_network()
+    lives = [made_up_cycles(f"c{i}", cycles=3 + i, seed=i) for i in range(40)]
+    errors = parity_errors(session, forecaster, lives, [made_up_record(seed=5)])
+    assert set(errors) == {*OUTPUTS, "summary"}
+    assert max(errors.values()) <= TOLERANCE
+    require_parity(errors)
+
+
+def test_padding_does_not_reach_a_shorter_life() -> None:
+    _, forecaster = tiny_network()
+    cells = [made_up_cycles("a", cycles=5), made_up_cycles("b", cycles=12, seed=1)]
+    lives = [(cell.spec, cell.summaries) for cell in cells if cell.summaries is not None]
+    together = torch_forecasts(forecaster, lives)
+    for life, both in zip(lives, together, strict=True):
+        alone = torch_forecasts(forecaster, [life])[0]
+        assert len(alone) == len(life[1])
+        np.testing.assert_allclose(both.rul, alone.rul, rtol=1e-5)
