@@ -106,8 +106,10 @@ def bundle(pytestconfig: pytest.Config) -> Path:
     file and version that has a part in it; workers that run side by side wait for the first one.
     """
     total = hashlib.sha256(f"{torch.__version__} {onnxruntime.__version__}".encode())
-    for path in (*sorted(Path(fadecast.__file__).parent.rglob("*.py")), Path(__file__)):
-        total.update(path.read_bytes())
+    for layer in ("cell", "forecast", "network", "runtime", "export"):
+        for path in sorted((Path(fadecast.__file__).parent / layer).glob("*.py")):
+            total.update(path.read_bytes())
+    total.update(Path(__file__).read_bytes())
     assert pytestconfig.cache is not None
     folder = pytestconfig.cache.mkdir("bundles") / total.hexdigest()[:16]
     with (folder.parent / "lock").open("w") as lock:

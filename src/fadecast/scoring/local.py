@@ -160,7 +160,8 @@ def _score_tables(scorer: _Scorer, paths: list[Path]) -> Iterator[tuple[int, int
                     scorer.push_samples(batch)
                 else:
                     scorer.push_summary_columns(batch)
-                done += len(batch.cell)
+                scorer.unnamed += batch.unnamed
+                done += len(batch.cell) + batch.unnamed
                 yield done, total
         except ReadError as error:
             scorer.problems[str(table.path)] = str(error)
@@ -176,6 +177,7 @@ class _Scorer:
         self.problems: dict[str, str] = {}
         self.ignored: set[str] = set()
         self.rows = 0
+        self.unnamed = 0
         self._fleet = Fleet(session)
         self._writer = writer
         self._ids: list[str] = []
@@ -259,7 +261,9 @@ class _Scorer:
         """Close what is open, and say what is doubtful."""
         self._fleet.close()
         self._write()
-        if not self.rows:
+        if self.unnamed:
+            self.problems["input"] = f"{self.unnamed} rows without a cell_id were passed over"
+        elif not self.rows:
             self.problems["input"] = "there is not a single row"
         for lane, cell_id in enumerate(self._ids):
             if cell_id in self.problems:

@@ -52,11 +52,13 @@ class Batch:
         cell_ids: the cells in it, each once.
         cell: ``(n,)`` index into ``cell_ids`` of each row, rising; a cell's rows stay in order.
         columns: ``(n,)`` numbers each; NaN where the table has no value.
+        unnamed: rows that were passed over because they have no ``cell_id``.
     """
 
     cell_ids: list[str]
     cell: NDArray[np.int64]
     columns: dict[str, NDArray[Any]]
+    unnamed: int = 0
 
 
 def find_tables(paths: Iterable[Path]) -> list[Path]:
@@ -133,9 +135,9 @@ def _take_apart(table: Table, batch: pa.RecordBatch) -> Batch:
         ids = batch.column("cell_id").cast(pa.string())
     except pa.ArrowException:
         raise ReadError("cell_id does not hold names", where=str(table.path)) from None
-    given = pc.is_valid(ids)
-    if not pc.all(given).as_py():
-        batch, ids = batch.filter(given), ids.filter(given)
+    unnamed = ids.null_count
+    if unnamed:
+        batch, ids = batch.filter(pc.is_valid(ids)), ids.drop_null()
     encoded = ids.dictionary_encode()
     cell = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     together = bool(np.all(np.diff(cell) >= 0))
@@ -149,7 +151,8 @@ def _take_apart(table: Table, batch: pa.RecordBatch) -> Batch:
             raise ReadError(f"column {name} does not hold numbers", where=str(table.path)) from None
         array = numbers.to_numpy(zero_copy_only=False)
         columns[name] = array if together else array[order]
-    return Batch(encoded.dictionary.to_pylist(), cell if together else cell[order], columns)
+    cell = cell if together else cell[order]
+    return Batch(encoded.dictionary.to_pylist(), cell, columns, unnamed)
 
 
 def _first_line(error: Exception) -> str:
