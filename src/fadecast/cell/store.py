@@ -78,7 +78,7 @@ class Store:
         return sorted(p.name for p in self._cells.iterdir() if not p.name.startswith("."))
 
     def __contains__(self, cell_id: object) -> bool:
-        if not isinstance(cell_id, str) or cell_id.startswith("."):
+        if not isinstance(cell_id, str) or not cell_id or cell_id.startswith("."):
             return False
         return Path(cell_id).name == cell_id and (self._cells / cell_id).is_dir()
 

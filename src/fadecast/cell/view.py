@@ -78,7 +78,8 @@ class RecordView:
         sign = np.sign(ampere[flows])
         number = np.cumsum(np.diff(sign, prepend=sign[0]) != 0)
         hours = np.clip(np.diff(time, prepend=time[0]), 0, None) / 3600
-        hours[hours > GAP_SECOND / 3600] = 0
+        # A gap stands out from the other intervals; in ms taken for s every interval is long.
+        hours[hours > max(GAP_SECOND / 3600, 20 * float(np.median(hours)))] = 0
         middle = 0.5 * (ampere + np.concatenate([ampere[:1], ampere[:-1]]))
         step = middle * hours
         step[np.sign(middle) != np.sign(ampere)] = 0  # the interval of a reversal has two owners

@@ -1,0 +1,73 @@
+"""The table of cells: read from CSV and Parquet alike, and clear about what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fadecast.cell.cellsfile import read_patterns, read_specs
+from fadecast.cell.record import CellSpec
+from fadecast.errors import CheckError, DataError, ReadError
+
+HEADER = "cell_id,nominal_capacity_ah,voltage_min_v,voltage_max_v"
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_csv_and_parquet_are_read_alike(tmp_path: Path) -> None:
+    text = write(
+        tmp_path / "cells.csv", f"{HEADER},cathode,applied_pressure_pa,files",
+        "007,5,2.5,4.2,nmc,5e6,007_*.csv; other.csv", "x-1,0.002,2,3.7,,,",
+    )  # fmt: skip
+    table = pa.table(
+        {
+            "cell_id": pa.array(["007", "x-1"]).dictionary_encode(),
+            "nominal_capacity_ah": pa.array([5, 0.002], pa.float32()).cast(pa.float64()),
+            "voltage_min_v": [2.5, 2],
+            "voltage_max_v": [4.2, 3.7],
+            "cathode": ["nmc", None],
+            "applied_pressure_pa": [5_000_000, None],
+            "files": ["007_*.csv; other.csv", None],
+        }
+    )
+    pq.write_table(table, tmp_path / "cells.parquet")
+    for path in (text, tmp_path / "cells.parquet"):
+        specs = read_specs(path)
+        assert specs["007"] == CellSpec("007", 5, 2.5, 4.2, cathode="nmc", applied_pressure_pa=5e6)
+        assert specs["x-1"].nominal_capacity_ah == pytest.approx(0.002)
+        assert specs["x-1"].applied_pressure_pa is None
+        assert read_patterns(path) == {"007": ("007_*.csv", "other.csv")}
+
+
+@pytest.mark.parametrize(
+    ("lines", "word"),
+    [
+        (["cell_id,nominal_capacity_ah", "a,2"], "voltage_min_v"),
+        ([f"{HEADER},colour", "a,2,3,4,red"], "colour"),
+        ([HEADER, "a,2,3,4", "a,2,3,4"], "twice"),
+        ([HEADER, "a,,3,4"], "nominal_capacity_ah"),
+        ([HEADER, "a,two,3,4"], "two"),
+        ([HEADER, "a b,2,3,4"], "plain name"),
+        ([HEADER, "a,2000000,3,4"], "not mAh"),
+        ([HEADER, "a,2,3"], "Expected 4 columns"),
+        ([], "cells.csv"),
+    ],
+)
+def test_a_wrong_table_says_what_is_wrong(tmp_path: Path, lines: list[str], word: str) -> None:
+    path = tmp_path / "cells.csv"
+    path.write_text("\n".join(lines))
+    with pytest.raises(DataError) as caught:
+        read_specs(path)
+    assert word in str(caught.value)
+    assert isinstance(caught.value, ReadError | CheckError)
+
+
+def test_a_missing_table(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="No such file"):
+        read_specs(tmp_path / "nothing.csv")
