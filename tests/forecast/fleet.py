@@ -40,7 +40,7 @@ def make_fleet(cells: int = 40, seed: int = 0, censored: float = 0.3, every: int
 
 def _forecast(rng: np.random.Generator, count: np.ndarray, life: float, cause: int) -> Forecasts:
     left = np.maximum(life - count, 0.5)
-    spread = 0.06 + 0.34 * np.clip(left / life, 0, 1)
+    spread = 0.12 + 0.28 * np.clip(left / life, 0, 1)
     noise = rng.normal() + 0.1 * np.cumsum(rng.normal(size=len(count))) / np.sqrt(len(count))
     median = left * np.exp(spread * noise)
     lives = stats.lognorm(spread[:, None], scale=median[:, None])
