@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 
 from fadecast.cell.life import EndOfLife, Life, find_life
 from fadecast.cell.store import Store
-from fadecast.errors import DataError
+from fadecast.errors import ConfigError, DataError
 from fadecast.forecast.evaluate import evaluate
 from fadecast.forecast.forecast import Forecasts
 from fadecast.report import figures, sections, terms
@@ -48,16 +48,19 @@ def write_report(
         The path of the page.
 
     Raises:
+        ConfigError: the folder of ``out`` does not exist.
         ReadError: the scores are not a Parquet file.
         CheckError: the scores break a rule.
         DataError: a scored cell is not in the store.
         StoreError: the store is damaged.
     """
+    out = Path(out)
+    if not out.parent.is_dir():
+        raise ConfigError(f"folder {out.parent} does not exist", fix="Make it, or choose another")
     table = read_scores(scores)
     names = list(table.forecasts)
     lives = {} if store is None else find_lives(Store(store), names, table.end_of_life)
     page = _page(table, lives, title)
-    out = Path(out)
     handle, partial = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(page)

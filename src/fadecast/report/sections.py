@@ -176,7 +176,7 @@ def browser(drawn: Mapping[str, Forecasts], lives: Mapping[str, Life], first: st
         "one-fan": figures.forecast_fan(drawn[first], life, height=320),
         "one-risk": figures.risk_by_cause(drawn[first], life, horizon=SOON, height=320),
     }
-    return Section("cell", "Any cell", "Pick a cell to see its forecasts.", body, shown)
+    return Section("any-cell", "Any cell", "Pick a cell to see its forecasts.", body, shown)
 
 
 def accuracy(
