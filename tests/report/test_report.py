@@ -18,6 +18,7 @@ from fadecast.errors import CheckError, ConfigError, DataError, StoreError
 from fadecast.forecast.evaluate import evaluate
 from fadecast.report import report
 from fadecast.report.report import write_report
+from fadecast.report.style import CAUSE_COLOURS
 from tests.forecast.fleet import Fleet, make_fleet
 from tests.report.made_up import BUNDLE, write_scores, write_store
 
@@ -172,6 +173,20 @@ def test_bad_input_is_refused_and_leaves_the_old_page(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "s"]
 
 
+def test_a_killed_write_leaves_the_old_page(
+    alone: Path, scores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    before = alone.read_bytes()
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        write_report(scores, alone)
+    assert alone.read_bytes() == before
+    assert [p.name for p in alone.parent.iterdir()] == [alone.name]
+
+
 # -- a real browser --------------------------------------------------------------------------------
 
 BROWSER = next(
@@ -255,11 +270,13 @@ def test_the_probe_would_see_a_request_and_an_error(judged: Path, tmp_path: Path
 
 @in_browser
 def test_it_can_be_photographed(judged: Path, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
     photo = tmp_path / "page.png"
-    _, console = browse(judged, tmp_path, f"--screenshot={photo}", "--window-size=1366,3000")
+    _, console = browse(judged, tmp_path, f"--screenshot={photo}", "--window-size=1366,3600")
     assert console == []
-    assert photo.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert photo.stat().st_size > 150_000  # a page without its figures is a fifth of that
+    seen = {colour: n for n, colour in image.open(photo).convert("RGB").getcolors(1 << 24)}
+    filled = sum(seen.get(tuple(bytes.fromhex(c[1:])), 0) for c in CAUSE_COLOURS.values())
+    assert filled > 5000  # pixels; the dots of keys and tables alone are 1500
 
 
 @pytest.mark.slow

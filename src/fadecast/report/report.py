@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -61,10 +60,12 @@ def write_report(
     names = list(table.forecasts)
     lives = {} if store is None else find_lives(Store(store), names, table.end_of_life)
     page = _page(table, lives, title)
-    handle, partial = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(page)
-    return Path(partial).replace(out)
+    partial = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        partial.write_text(page, "utf-8")
+        return partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def find_lives(store: Store, cells: Sequence[str], end_of_life: EndOfLife) -> dict[str, Life]:
