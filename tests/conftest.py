@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("fadecast", deadline=None, derandomize=True)  # the same on every machine
+settings.load_profile("fadecast")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -1,5 +1,5 @@
 """The command line: ``fadecast COMMAND``, each a thin call of what stands below."""
 
-from fadecast.cli.app import app, main
+from fadecast.cli.commands import app, main
 
 __all__ = ["app", "main"]

@@ -63,7 +63,7 @@ def run_demo(out: Path, data: Path | None, config: Path, console: Console) -> No
     with _stage(console, 2, "train: baselines and the network"):
         result = train(_fitting(settings, store), store=store, console=console)
     with _stage(console, 3, "evaluate: cells that trained nothing"):
-        console.print(judged(result.scorecards))
+        console.print(judged(result.scorecards, ""))
     with _stage(console, 4, "export: two ONNX graphs, proven equal on those cells"):
         version = export_run(
             result.run.run_id, places["bundle"], places["store"], settings.tracking

@@ -8,9 +8,11 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
+from rich.box import SIMPLE
+from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -20,7 +22,7 @@ from fadecast.forecast.forecast import CAUSES, QUANTILES, Forecasts
 
 if TYPE_CHECKING:
     from fadecast.forecast.scorecard import Scorecard
-    from fadecast.sources.ingest import IngestRow
+    from fadecast.sources.ingest import IngestReport, IngestRow
 
 SHOWN: Final = 16
 """Rows of the live table."""
@@ -28,11 +30,18 @@ SHOWN: Final = 16
 SOON: Final = 50
 """Horizon of the live table's risk in cycles, one of ``HORIZONS``."""
 
-JUDGED: Final = (
-    "any_cycle.rel_error", "at_100.mape", "at_100.rmse", "any_cycle.coverage_90",
-    "at_100.concordance", "any_cycle.any_50.auroc",
-)  # fmt: skip
-"""Figures of a scorecard that are printed; the whole card is kept with the run."""
+JUDGED: Final = {
+    "any_cycle.rel_error": "error of\nRUL / life",
+    "at_100.mape": "MAPE\nat 100",
+    "at_100.rmse": "RMSE\nat 100",
+    "any_cycle.coverage_90": "5–95 %\ncovers",
+    "at_100.concordance": "ranking\nat 100",
+    "any_cycle.any_50.auroc": "AUROC\nin 50",
+}
+"""Figures of a scorecard that are printed, and their headings; a run keeps the whole card."""
+
+FINDINGS: Final = 6
+"""Findings printed for each file; a store keeps them all."""
 
 _STATUS: Final = {"read": "green", "kept": "dim", "companion": "dim", "quarantined": "bold red"}
 
@@ -46,36 +55,50 @@ def counted(console: Console, doing: str) -> Iterator[Callable[[int, int, str], 
         TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[next]}"),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as progress:
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task(doing, total=None, next="")
         yield lambda done, total, name: progress.update(
             task, completed=done, total=total, next=name[-40:]
         )
 
 
-def ingested(rows: Sequence[IngestRow]) -> Table:
-    """One line a file: what was read from it and what was wrong with it."""
-    table = Table(title="What was read", title_justify="left")
-    for heading in ("file", "reader", "cell", "cycles", "samples", "status", "findings"):
-        number = heading in ("cycles", "samples")
-        table.add_column(heading, justify="right" if number else "left", overflow="fold")
-    for row in rows:
+def ingested(report: IngestReport) -> Group:
+    """One line a file, and below what was wrong with it."""
+    table = Table(title="What was read", title_justify="left", box=SIMPLE)
+    for heading in ("file", "reader", "cell", "cycles", "samples", "status"):
+        right = heading in ("cycles", "samples")
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for row in report.by_file():
         table.add_row(
-            Text(row.file), row.reader, Text(row.cell), f"{row.cycles:,}", f"{row.samples:,}",
-            Text(row.status, _STATUS[row.status]), Text("\n".join(row.findings)),
+            Text(Path(row.file).name), row.reader, Text(row.cell), f"{row.cycles:,}",
+            f"{row.samples:,}", Text(row.status, _STATUS[row.status]),
         )  # fmt: skip
-    return table
+    return Group(table, *_findings(report.rows))
 
 
-def judged(scorecards: Mapping[str, Scorecard]) -> Table:
+def _findings(rows: Sequence[IngestRow]) -> Iterator[Text]:
+    by_file: dict[str, list[str]] = {}
+    for row in rows:
+        name = f"{row.cell}: " if row.status != "quarantined" else ""
+        said = [name + finding for finding in row.findings]
+        by_file.setdefault(row.file, []).extend(said)
+    for file, said in by_file.items():
+        if said:
+            yield Text(file, "bold")
+            yield from (Text(f"  {finding}") for finding in said[:FINDINGS])
+        if len(said) > FINDINGS:
+            yield Text(f"  … and {len(said) - FINDINGS} more like these", "dim")
+
+
+def judged(scorecards: Mapping[str, Scorecard], title: str) -> Table:
     """One line a model, one column a figure; a figure that could not be decided is a dash."""
     cards = {name: card.figures for name, card in scorecards.items()}
     keys = [key for key in JUDGED if any(key in figures for figures in cards.values())]
-    table = Table(title="Judged on the test cells", title_justify="left")
-    table.add_column("model")
-    table.add_column("cells", justify="right")
-    for key in keys:
-        table.add_column(key.replace("_", " ").replace(".", "\n", 1), justify="right")
+    table = Table(title=title, title_justify="left", box=SIMPLE)
+    table.add_column("model", no_wrap=True)
+    for heading in ("cells", *(JUDGED[key] for key in keys)):
+        table.add_column(heading, justify="right")
     for name, figures in cards.items():
         cells = str(len(scorecards[name].cells))
         table.add_row(name, cells, *(_number(figures.get(key), ".3g") for key in keys))
@@ -115,12 +138,14 @@ def _finite(value: Any) -> Any:
 
 def _forecasts(cell_id: str, rows: Iterable[Row]) -> Table:
     low, high = (f"rul_p{round(100 * q):02d}" for q in (QUANTILES[0], QUANTILES[-1]))
-    table = Table(title=f"{cell_id}: forecast after every cycle", title_justify="left")
+    title = f"{cell_id}: forecast after every cycle"
+    table = Table(title=title, title_justify="left", box=SIMPLE)
     headings = (
-        "cycle", "cycles left", "5–95 %", f"risk in {SOON}", "mostly", "capacity", "novelty",
+        "cycle", "cycles\nleft", "5–95 %", f"risk in\n{SOON}", "mostly", "capacity", "novelty",
     )  # fmt: skip
     for heading in headings:
-        table.add_column(heading, justify="left" if heading == "mostly" else "right")
+        justify: JustifyMethod = "left" if heading == "mostly" else "right"
+        table.add_column(heading, justify=justify, no_wrap=True)
     for row in rows:
         mostly = max(CAUSES, key=lambda cause: row[f"risk_{cause}_{SOON}"] or 0.0)
         table.add_row(

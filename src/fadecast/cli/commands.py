@@ -6,6 +6,7 @@ it; 3 partly done (some inputs were left out, each with its reason, the others a
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,6 +71,7 @@ Tracking = Annotated[
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit; a deliberate error becomes a message, never a traceback."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         app(args=None if arguments is None else list(arguments))
     except FadecastError as error:
@@ -93,13 +95,22 @@ def refuse(error: FadecastError) -> None:
     sys.exit(2)
 
 
-@app.callback()
-def _common(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"fadecast {fadecast.__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -119,7 +130,7 @@ def ingest(
 
     with counted(_stderr(), "reading") as progress:
         report = read_into(paths, out, cells=cells, progress=progress)
-    Console().print(ingested(report.by_file()))
+    Console().print(ingested(report))
     if report.exit_code:
         refused = sum(row.status == "quarantined" for row in report.rows)
         _stderr().print(f"{refused} quarantined; reasons also in {out / 'quarantine.json'}")
@@ -156,7 +167,7 @@ def train(
 
     settings, console = TrainConfig.from_yaml(config), Console()
     result = run_job(settings, store=Store(store), resume=resume, console=console)
-    console.print(judged(result.scorecards))
+    console.print(judged(result.scorecards, "Judged on the test cells"))
     console.print(
         f"run {result.run.run_id}\n"
         f"export it:   fadecast export {result.run.run_id} -o bundle\n"
@@ -266,7 +277,7 @@ def evaluate(
     table = read_scores(scores)
     lives = find_lives(Store(store), list(table.forecasts), table.end_of_life)
     card = judge(table.forecasts, lives)
-    Console().print(judged({scores.stem: card}))
+    Console().print(judged({scores.stem: card}, "Judged on all scored cells"))
     if out is not None:
         write_json(out, card.to_json())
 
