@@ -7,11 +7,13 @@ gives step time for .ndax and test time for .nda) and because it needs no pandas
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from fadecast.cell.checks import Finding
 from fadecast.sources.layout import Layout
 from fadecast.sources.part import Part, make_part
 from fadecast.sources.vendor import guarded, library
@@ -30,6 +32,8 @@ LAYOUT: Final = Layout(
     signature=("total_time_s", "voltage_V", "current_mA"),
     counters={"capacity_mAh": ("net", "mAh")},
 )
+
+_WITH_SUMMARY: Final = 129
 
 
 def read(path: Path) -> list[Part]:
@@ -51,5 +55,17 @@ def read(path: Path) -> list[Part]:
             LAYOUT.settle(table),
             charged_ah=None if net is None else np.maximum(net, 0.0),
             discharged_ah=None if net is None else np.maximum(-net, 0.0),
+            findings=_cut_off(fastnda, path, frame.height) if path.suffix == ".nda" else (),
         )
     ]
+
+
+def _cut_off(fastnda: Any, path: Path, rows: int) -> Iterator[Finding]:
+    """An .nda of BTS 9 ends in a summary with the number of its points; cut off, it lacks it."""
+    facts = guarded(path, lambda: fastnda.read_metadata(str(path))) or {}
+    if facts.get("nda_version", 0) >= _WITH_SUMMARY and facts.get("num_datapoints") != rows:
+        yield Finding(
+            "warning", "cut_off", "end of file",
+            f"{rows} points and no closing summary that says so",
+            "Later data may be missing; copy the file again from the cycler",
+        )  # fmt: skip

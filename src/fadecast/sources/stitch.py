@@ -60,7 +60,8 @@ def stitch(parts: Sequence[Part]) -> Part:
             if name == "test_time_second":
                 values = values + _pause(previous, part, float(joined[name][-1][-1]))
             elif name in COUNTS:
-                values = _continued(int(joined[name][-1][-1]), values)
+                starts_over = _last_second(previous) >= float(part.columns["test_time_second"][0])
+                values = _continued(int(joined[name][-1][-1]), values, starts_over)
             joined[name].append(values)
     columns = {name: np.concatenate(pieces) for name, pieces in joined.items()}
     return Part(columns, parts[0].cell_id, tuple(findings))
@@ -89,7 +90,15 @@ def _pause(previous: Part, part: Part, last: float) -> float:
     return 0.0 if first > last else last - first
 
 
-def _continued(last: int, values: NDArray[Any]) -> NDArray[np.int64]:
-    """Counts that began again go on after ``last``; ones that go on by themselves are kept."""
+def _last_second(part: Part) -> float:
+    return float(part.columns["test_time_second"][-1])
+
+
+def _continued(last: int, values: NDArray[Any], starts_over: bool) -> NDArray[np.int64]:
+    """Counts that began again go on after ``last``; ones that go on by themselves are kept.
+
+    A count that is 0 or 1 again may be either: then the test time tells (``starts_over``).
+    """
     first = int(values[0])
-    return np.asarray(values if first >= last and first > 1 else values + (last + 1 - first))
+    goes_on = first >= last and (first > 1 or not starts_over)
+    return np.asarray(values if goes_on else values + (last + 1 - first))
