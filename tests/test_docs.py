@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from fadecast.cell.columns import COLUMNS
 from fadecast.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,7 +90,9 @@ def test_imports_in_examples_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_python_modules_that_are_run_exist(page: Path) -> None:
-    for module in re.findall(r"python -m ((?:training|benchmarks|serving)[\w.]*)", page.read_text()):
+    for module in re.findall(
+        r"python -m ((?:training|benchmarks|serving)[\w.]*)", page.read_text()
+    ):
         if module != "benchmarks.NAME":
             assert importlib.util.find_spec(module), f"{name_of(page)}: python -m {module}"
 
@@ -113,3 +116,10 @@ def test_configuration_loads(path: Path) -> None:
 
 def test_there_are_configurations() -> None:
     assert CONFIGS
+
+
+def test_the_page_on_data_lists_the_declared_columns() -> None:
+    page = (ROOT / "docs" / "data.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (yes)? ?\|", page, re.MULTILINE)
+    declared = [(c.name, c.unit, "yes" if c.required else "") for c in COLUMNS.values()]
+    assert rows == declared
