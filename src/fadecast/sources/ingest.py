@@ -194,13 +194,17 @@ def _read_group(
                     records.append(item)
             except FadecastError as error:
                 rows.append(_quarantined(file, name, cell, error))
-    lost = len({row.file for row in rows if row.status == "quarantined"})
+    lost = group.lost + len({row.file for row in rows if row.status == "quarantined"})
     for cell, named in parts.items():
         ordered = in_order(named)
         try:
             whole = stitch([part for _, part in ordered])
             record = to_record(whole, specs[cell], names[ordered[0][0]])
-            found = [*whole.findings, *check_strict(record), *_lost(lost, len(group.files))]
+            found = [
+                *whole.findings,
+                *check_strict(record),
+                *_lost(lost, len(group.files) + group.lost),
+            ]
         except FadecastError as error:
             rows += [_quarantined(file, names[file], cell, error) for file, _ in ordered]
             continue

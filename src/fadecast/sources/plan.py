@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
@@ -25,15 +26,17 @@ class Group:
         files: in name order.
         readers: the reader's name for each file.
         cell_id: the cell the files are of, ``None`` for a published set.
+        lost: how many more files the cell has that were not recognised.
     """
 
     files: tuple[Path, ...]
     readers: tuple[str, ...]
     cell_id: str | None = None
+    lost: int = 0
 
     def key(self, specs: Mapping[str, CellSpec]) -> str:
         """SHA-256 of all that the result depends on: contents, names, design, software."""
-        total = hashlib.sha256(__version__.encode())
+        total = hashlib.sha256(f"{__version__} {self.lost}".encode())
         for path, name in zip(self.files, self.readers, strict=True):
             beside = READERS[name].beside
             for one in (path, beside(path)) if beside else (path,):
@@ -96,12 +99,15 @@ def group_files(
     published: list[Group] = []
     by_cell: dict[str, list[tuple[Path, str]]] = {}
     by_stem: dict[str, list[tuple[Path, str]]] = {}
+    lost: Counter[str] = Counter()
     for path in files:
+        owner = None
         try:
-            name = detect(path)
             owner = _owner(path, patterns)
+            name = detect(path)
         except DataError as error:
             refused[path] = error
+            lost[owner or path.stem] += 1
             continue
         if not READERS[name].declared:
             published.append(Group((path,), (name,)))
@@ -119,7 +125,7 @@ def group_files(
         else:
             by_cell[stem] = members
     cells = [
-        Group(tuple(p for p, _ in members), tuple(n for _, n in members), cell)
+        Group(tuple(p for p, _ in members), tuple(n for _, n in members), cell, lost[cell])
         for cell, members in by_cell.items()
     ]
     return sorted([*published, *cells], key=lambda group: group.files), refused
