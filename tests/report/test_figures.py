@@ -66,6 +66,13 @@ def test_a_cause_has_one_colour_everywhere() -> None:
     assert list(colours) == [CAUSE_COLOURS[cell.cause or ""] for cell in worst]
 
 
+def test_the_axis_ends_with_the_life_only_if_the_record_comes_near_it() -> None:
+    part = FORECAST[:100]
+    for life, end in ((Life(119, 120, "capacity_fade"), 120), (LIFE, 100), (None, 100)):
+        upper = figures.forecast_fan(part, life).layout.xaxis.range[1]
+        assert upper == pytest.approx(1.02 * end)
+
+
 def test_stacked_risks_add_up_to_the_risk_of_any_cause() -> None:
     figure = figures.risk_by_cause(FORECAST, LIFE, horizon=100)
     total = np.sum([np.array(t.y, float) for t in figure.data[: len(CAUSES)]], axis=0)

@@ -115,9 +115,10 @@ def _of_one_cell(height: int, y: str, forecast: Forecasts, life: Life | None) ->
 
 
 def cycle_end(forecast: Forecasts, life: Life | None) -> float:
-    """Right end of a cell's axis of cycles."""
+    """Right end of a cell's axis of cycles: the end of its life, if its record comes near it."""
     seen = float(forecast.cycle_count[-1]) if len(forecast) else 1.0
-    return round(1.02 * max(seen, life.cycle if life else 0.0), 1)
+    end = life.cycle if life else 0.0
+    return round(1.02 * (end if seen < end < 1.3 * seen else seen), 1)
 
 
 def fan_top(forecast: Forecasts, life: Life | None) -> float:
