@@ -172,8 +172,8 @@ def brier_curve(
 
     ``mean_i w_i(t) ([failed by t] − F_i(t))²`` of Graf et al. 1999,
     doi:10.1002/(SICI)1097-0258(19990915/30)18:17/18<2529::AID-SIM274>3.0.CO;2-5; for one cause
-    ``[failed by t of this cause]`` against its cumulative incidence, Schoop et al. 2011,
-    doi:10.1002/bimj.201000073.
+    ``[failed by t of this cause]`` against its cumulative incidence, Gerds et al. 2012,
+    doi:10.1002/sim.5459.
 
     Args:
         probability: ``(n, m)`` predicted probability of having failed (of the cause) by ``at``.
