@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fadecast.errors import ConfigError, ReadError
+from fadecast.errors import ConfigError, FadecastError, ReadError
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ def guarded(path: Path, read: Callable[[], T]) -> T:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return read()
-    except (ReadError, ConfigError, MemoryError):
+    except (FadecastError, MemoryError):
         raise
     except Exception as error:
         raise ReadError(
