@@ -91,6 +91,7 @@ def test_bdf(tmp_path: Path, write: Any, table: dict[str, Any]) -> None:
 def test_bdf_with_semicolons_and_decimal_commas(tmp_path: Path, encoding: str) -> None:
     rows = zip(GOOD["test_time_second"], GOOD["voltage_volt"], GOOD["current_ampere"], strict=True)
     text = "\n".join(";".join(f"{x:.6f}".replace(".", ",") for x in row) + ";1" for row in rows)
+    text = text.replace("0,000000;2,900000;2,000000", "0;2,9;2", 1)
     path = tmp_path / "x.csv"
     path.write_text(f"Test Time / s;Voltage / V;Current / A;Temp / °\n{text}\n", encoding=encoding)
     assert_good(part_of(path, "bdf"))

@@ -110,17 +110,17 @@ def read_text(path: Path, layout: Layout) -> TextTable:
         )  # fmt: skip
     number, delimiter, labels = found
     lines = text.split("\n")
-    first = next((line.rstrip("\r") for line in lines[number + 1 :] if line.strip()), None)
-    if first is None:
+    below = [line.rstrip("\r") for line in lines[number + 1 :] if line.strip()]
+    if not below:
         raise ReadError("no rows below the header", where=path.name, fix="Export the data again")
     names = _unique(labels)
     wanted = [n for n in names if n in layout.columns or n in layout.counters or n in layout.texts]
-    fields = next(csv.reader([first], delimiter=delimiter))
-    while len(names) > len(fields) and not names[-1].strip("·0123456789"):
+    rows = list(csv.reader(below[:100], delimiter=delimiter))
+    while len(names) > len(rows[0]) and not names[-1].strip("·0123456789"):
         names.pop()  # a header that ends in a delimiter
-    names += [f"·{i}" for i in range(len(fields) - len(names))]  # rows that do
-    cells = dict(zip(names, fields, strict=False))
-    comma = any("," in cells.get(n, "") for n in wanted if n not in layout.texts)
+    names += [f"·{i}" for i in range(len(rows[0]) - len(names))]  # rows that do
+    numeric = [i for i, n in enumerate(names) if n in wanted and n not in layout.texts]
+    comma = any("," in row[i] for row in rows for i in numeric if i < len(row))
     body = _Body(path, encoding, number + 1, delimiter, comma, names, wanted, layout.texts)
     columns, findings = _parse(body)
     return TextTable(columns, tuple(lines[:number]), comma, findings)
