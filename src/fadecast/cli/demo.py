@@ -22,6 +22,7 @@ from fadecast.errors import ConfigError
 if TYPE_CHECKING:
     from fadecast.cell.record import CellRecord
     from fadecast.forecast.forecast import Forecasts
+    from fadecast.forecast.scorecard import Scorecard
     from fadecast.learn.config import TrainConfig
     from fadecast.learn.dataset import CellSequence
     from fadecast.learn.train import TrainResult
@@ -160,12 +161,21 @@ def _unseen(store: Store, place: Path, test: Sequence[CellSequence]) -> None:
 
 
 def _accuracy(result: TrainResult) -> Iterator[str]:
-    key = "any_cycle.rel_error"
+    """The network beside the baselines that answered at the same cycles of the same cells."""
+    from fadecast.learn.train import NETWORK
+
+    key, network = "any_cycle.rel_error", result.scorecards[NETWORK]
     errors = {
-        name: card.figures[key] for name, card in result.scorecards.items() if key in card.figures
+        name: card.figures[key]
+        for name, card in result.scorecards.items()
+        if key in card.figures and _asked(card) == _asked(network)
     }
-    for name, error in sorted(errors.items(), key=lambda item: item[1]):
-        yield f"error of the cycles left at any cycle, over the life: {error:6.1%}  {name}"
+    yield f"error of the cycles left over the life, at any cycle, {len(network.cells)} unseen cells:"
+    yield from (f"  {e:6.1%}  {n}" for n, e in sorted(errors.items(), key=lambda item: item[1]))
+
+
+def _asked(card: Scorecard) -> dict[str, int]:
+    return {cell.cell_id: cell.forecasts for cell in card.cells}
 
 
 def _difference(streamed: Sequence[Forecasts], batch: Forecasts) -> float:
