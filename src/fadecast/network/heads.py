@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,22 +19,50 @@ from fadecast.forecast.forecast import CAUSES, EDGES, HORIZONS, PRESSURE_CAUSES,
 
 N_CAUSES: Final = len(CAUSES)
 N_INTERVALS: Final = len(EDGES) - 1
+FREE: Final = 0.1
+"""Weight of the free correction."""
+LEAST_HAZARD: Final = 1e-7
+"""Least integrated hazard of an interval: a probability below it is as good as none."""
 
 
 class HazardHead(nn.Module):
-    """Memory ``(…, width)`` → logits of the hazards ``(…, N_INTERVALS, N_CAUSES)``."""
+    """Memory ``(…, width)`` → logits of the hazards ``(…, N_INTERVALS, N_CAUSES)``.
+
+    Each cause has a log-logistic time to failure whose place and steepness on the axis of log
+    cycles follow from the memory, and a small free correction per interval. Free logits alone
+    have to learn from a few dozen lives that neighbouring intervals belong together.
+    """
+
+    log_edges: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        edges = torch.tensor(EDGES, dtype=torch.float32)
+        self.register_buffer("log_edges", edges.clamp(min=1e-3).log(), persistent=False)
         self.first = nn.Linear(width, width)
-        self.second = nn.Linear(width, N_INTERVALS * N_CAUSES)
-        nn.init.constant_(self.second.bias, -4.0)
+        self.second = nn.Linear(width, (2 + N_INTERVALS) * N_CAUSES)
+        with torch.no_grad():
+            self.second.bias.zero_()
+            self.second.bias[:N_CAUSES] = float(np.log(500.0))
+            self.second.bias[N_CAUSES : 2 * N_CAUSES] = 1.0
 
     def forward(self, memory: Tensor) -> Tensor:
         """Logits against survival, whose own logit is 0."""
-        logits = self.second(nn.functional.silu(self.first(memory)))
-        shape = (*logits.shape[:-1], N_INTERVALS, N_CAUSES)
-        return torch.reshape(logits, shape)
+        raw = self.second(nn.functional.silu(self.first(memory)))
+        rows = raw.unflatten(-1, (2 + N_INTERVALS, N_CAUSES))
+        centre, log_steepness, free = rows.split((1, 1, N_INTERVALS), -2)
+        steps = torch.exp(log_steepness) * (self.log_edges.unsqueeze(-1) - centre)
+        cumulative = nn.functional.softplus(steps)
+        hazard = (cumulative[..., 1:, :] - cumulative[..., :-1, :]).clamp(min=LEAST_HAZARD)
+        logits: Tensor = _log_expm1(hazard) + FREE * free
+        return logits
+
+
+def _log_expm1(x: Tensor) -> Tensor:
+    """``log(exp(x) − 1)`` for x > 0: the logit of leaving against staying under hazard x."""
+    small = torch.log(x) + x / 2 + x.square() / 24
+    large = x + torch.log(1 - torch.exp(-x.clamp(min=0.2)))
+    return torch.where(x < 0.25, small, large)
 
 
 def log_hazards(logits: Tensor) -> Tensor:
