@@ -27,7 +27,7 @@ PARTLY_DONE: Final = 3
 EXTRA_OF: Final = {
     **dict.fromkeys(("torch", "lightning", "sklearn", "mlflow", "onnx", "onnxscript"), "learn"),
     **dict.fromkeys(("pydantic", "yaml", "scipy", "pandas"), "learn"),
-    **dict.fromkeys(("bdf", "NewareNDA", "openpyxl", "polars", "pooch"), "sources"),
+    **dict.fromkeys(("fastnda", "fastexcel", "polars", "pooch"), "sources"),
     **dict.fromkeys(("numba", "pybamm"), "sim"),
     "ray": "ray",
     "plotly": "report",
