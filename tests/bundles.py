@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import fadecast
+from fadecast.cell.design import encode_design
 from fadecast.cell.life import EndOfLife
 from fadecast.cell.record import CellMetadata, CellRecord, CellSpec
-from fadecast.cell.summaries import CycleSummaries
 from fadecast.export.bundle import export_bundle
 from fadecast.network.batch import summarise_record
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
@@ -25,26 +25,31 @@ from fadecast.runtime import Session
 def made_up_columns(
     cycles: int = 12, *, nominal_capacity_ah: float = 2.0, seed: int = 0, step: float = 60.0
 ) -> dict[str, np.ndarray]:
-    """A fading cell at 1 C, charge, rest, discharge, rest, with temperature and pressure.
+    """A fading cell: charge, rest, discharge, rest, with temperature and pressure.
 
-    Without ``cycle_count``; its discharge is always a little above the nominal capacity.
+    ``seed`` chooses its rate, polarisation, fade and surroundings. It has no ``cycle_count``; its
+    discharge is always a little above the nominal capacity, so the rule counts every cycle.
     """
     rng = np.random.default_rng(seed)
+    rate, fade, drop = rng.uniform(0.7, 1.4), rng.uniform(0.02, 0.1), rng.uniform(0.0, 0.2)
+    warm, pressed, breath = rng.uniform(15, 35), rng.uniform(2e6, 2e7), rng.uniform(0.02, 0.1)
     voltage, current, swing = [], [], []
     for cycle in range(cycles):
-        n = round(3600 / step * (1.15 - 0.08 * cycle / cycles))
-        level = np.linspace(0, 1, n)
-        voltage += [2.9 + 1.2 * level, np.full(4, 4.05), 3.9 - 1.2 * level, np.full(4, 2.9)]
-        current += [np.full(n, 1.0), np.zeros(4), np.full(n, -1.0), np.zeros(4)]
+        age = cycle / cycles
+        n = round(3600 / step / rate * (1.15 - fade * age))
+        level, loss = np.linspace(0, 1, n), drop * rate * (1 + age)
+        voltage += [2.9 + 1.1 * level + loss, np.full(4, 4.0), 4.0 - 1.1 * level - loss]
+        voltage += [np.full(4, 2.9)]
+        current += [np.full(n, rate), np.zeros(4), np.full(n, -rate), np.zeros(4)]
         swing += [level, np.ones(4), 1 - level, np.zeros(4)]
     volt, amp, level = (np.concatenate(parts) for parts in (voltage, current, swing))
     n = len(volt)
     return {
         "test_time_second": np.arange(n) * step,
-        "voltage_volt": volt + rng.normal(0, 1e-3, n),
-        "current_ampere": amp * nominal_capacity_ah,
-        "surface_temperature_celsius": 25 + 2 * np.abs(amp) + rng.normal(0, 0.1, n),
-        "surface_pressure_pa": 5e6 * (1 + 0.05 * level) + rng.normal(0, 1e4, n),
+        "voltage_volt": volt + rng.normal(0, 2e-3, n),
+        "current_ampere": (amp + rng.normal(0, 1e-4, n)) * nominal_capacity_ah,
+        "surface_temperature_celsius": warm + 2 * np.abs(amp) + rng.normal(0, 0.3, n),
+        "surface_pressure_pa": pressed * (1 + breath * level + rng.normal(0, 2e-3, n)),
     }
 
 
@@ -72,17 +77,20 @@ def tiny_network(seed: int = 0, hidden: int = 16) -> tuple[Summary, Forecaster]:
     forecaster = Forecaster(ForecasterConfig(hidden=hidden, layers=2, reference_cycles=3)).eval()
     with torch.no_grad():
         forecaster.health.weight.normal_(0, 0.1)
-        forecaster.hazards.second.weight.mul_(3)
+        forecaster.hazards.second.weight.mul_(2)
         forecaster.recalibration.offset.normal_(0, 0.1)
-    cells = [made_up_cycles(cycles=24, seed=i).summaries for i in range(2)]
-    values, observed, changes = [], [], []
-    for cell in cells:
-        assert isinstance(cell, CycleSummaries)
-        values.append(torch.tensor(cell.values))
-        observed.append(torch.tensor(cell.observed, dtype=torch.float32))
-        changes.append(forecaster.scaler.changes_of(values[-1], observed[-1]))
-    forecaster.scaler.fit(torch.cat(values), torch.cat(observed), torch.cat(changes))
-    forecaster.novelty.fit(torch.randn(200, hidden) * 0.3)
+    cells = [made_up_cycles(cycles=24, seed=seed) for seed in range(8)]
+    rows = [cell.summaries for cell in cells if cell.summaries is not None]
+    values = [torch.tensor(s.values) for s in rows]
+    seen = [torch.tensor(s.observed, dtype=torch.float32) for s in rows]
+    changes = [forecaster.scaler.changes_of(*pair) for pair in zip(values, seen, strict=True)]
+    forecaster.scaler.fit(torch.cat(values), torch.cat(seen), torch.cat(changes))
+    with torch.no_grad():
+        design = torch.tensor(np.stack([encode_design(cell.spec) for cell in cells]))
+        hidden = forecaster.sequence(
+            torch.stack(values), torch.stack(seen), design, torch.ones(len(cells), 24)
+        )
+        forecaster.novelty.fit(hidden.encoding.flatten(0, 1))
     return Summary(), forecaster
 
 
