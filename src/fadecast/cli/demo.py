@@ -170,7 +170,7 @@ def _accuracy(result: TrainResult) -> Iterator[str]:
         for name, card in result.scorecards.items()
         if key in card.figures and _asked(card) == _asked(network)
     }
-    yield f"error of the cycles left over the life, at any cycle, {len(network.cells)} unseen cells:"
+    yield f"error of the cycles left over the life, any cycle of {len(network.cells)} unseen cells:"
     yield from (f"  {e:6.1%}  {n}" for n, e in sorted(errors.items(), key=lambda item: item[1]))
 
 
