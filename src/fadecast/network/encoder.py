@@ -1,12 +1,23 @@
-"""One cycle's scaled summary → one vector."""
+"""One cycle's scaled summary → one vector.
+
+Beside the fields themselves it is given the logarithm of each curve's mean square change: how far a
+curve has moved since the cell was young spans decades, and its logarithm is nearly linear in the
+logarithm of life (Severson et al., Nat. Energy 4, 383, 2019, 10.1038/s41560-019-0356-8).
+"""
 
 from __future__ import annotations
+
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from fadecast.cell.design import N_DESIGN
 from fadecast.cell.summaries import FIELDS
+
+
+LEAST_CHANGE: Final = 1e-3
+"""Mean square of scaled changes below which a change is noise."""
 
 
 def _groups() -> Tensor:
@@ -35,7 +46,7 @@ class Encoder(nn.Module):
         self.register_buffer("groups", groups, persistent=False)
         self.register_buffer("design_centre", torch.zeros(N_DESIGN))
         self.register_buffer("design_scale", torch.ones(N_DESIGN))
-        inputs = 2 * len(FIELDS) + groups.shape[1] + N_DESIGN + 2
+        inputs = 2 * len(FIELDS) + 2 * groups.shape[1] + N_DESIGN + 2
         self.first = nn.Linear(inputs, width)
         self.second = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
@@ -49,6 +60,7 @@ class Encoder(nn.Module):
             self.dropout(level),
             self.dropout(change),
             torch.matmul(seen, self.groups),
+            torch.log(torch.matmul(change.square(), self.groups) + LEAST_CHANGE),
             declared.unsqueeze(1).expand(-1, level.shape[1], -1),
             torch.log1p(age) / 8,
             age / 1000,
