@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from fadecast.cell.design import N_DESIGN
 from fadecast.cell.summaries import FIELDS
 
-
 LEAST_CHANGE: Final = 1e-3
 """Mean square of scaled changes below which a change is noise."""
 
