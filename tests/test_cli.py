@@ -256,3 +256,27 @@ def test_replay_of_summaries_goes_cycle_by_cycle(bundle: Path) -> None:
     said = list(replay(Session.load(bundle).stream(record.spec), record))
     assert record.summaries is not None
     assert [int(f.cycle_count[0]) for f in said] == record.summaries.cycle_count.tolist()
+
+
+@pytest.mark.slow
+def test_demo_runs_the_whole_line(
+    recorded_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.yaml").write_text(
+        "name: short\n"
+        "data: {sources: [samsung30q, xjtu], split: {held_out: [samsung30q-cell2]}}\n"
+        "training: {epochs: 2}\n"
+        "baselines: false\n"
+    )
+    assert run("demo", "--data", recorded_data, "-c", "job.yaml") == 0
+    said = capsys.readouterr().out
+    assert "stream and batch differ by" in said
+    assert Store("demo/unseen").cell_ids()[0] == "samsung30q-cell2"
+    scored = set(pq.read_table("demo/scores.parquet").column("cell_id").to_pylist())
+    assert scored == set(Store("demo/unseen").cell_ids())
+    assert Session.load("demo/bundle").manifest["training"]["config"]["name"] == "short"
+    assert (tmp_path / "demo" / "report.html").stat().st_size > 100_000
