@@ -12,7 +12,6 @@ import pytest
 import torch
 
 import fadecast
-from fadecast.cell.design import encode_design
 from fadecast.cell.life import EndOfLife
 from fadecast.cell.record import CellMetadata, CellRecord, CellSpec
 from fadecast.export.bundle import export_bundle
@@ -31,7 +30,7 @@ def made_up_columns(
     discharge is always a little above the nominal capacity, so the rule counts every cycle.
     """
     rng = np.random.default_rng(seed)
-    rate, fade, drop = rng.uniform(0.7, 1.4), rng.uniform(0.02, 0.1), rng.uniform(0.0, 0.2)
+    rate, fade, drop = rng.uniform(0.7, 1.4), rng.uniform(0.02, 0.1), rng.uniform(0.0, 0.05)
     warm, pressed, breath = rng.uniform(15, 35), rng.uniform(2e6, 2e7), rng.uniform(0.02, 0.1)
     voltage, current, swing = [], [], []
     for cycle in range(cycles):
@@ -85,12 +84,10 @@ def tiny_network(seed: int = 0, hidden: int = 16) -> tuple[Summary, Forecaster]:
     seen = [torch.tensor(s.observed, dtype=torch.float32) for s in rows]
     changes = [forecaster.scaler.changes_of(*pair) for pair in zip(values, seen, strict=True)]
     forecaster.scaler.fit(torch.cat(values), torch.cat(seen), torch.cat(changes))
-    with torch.no_grad():
-        design = torch.tensor(np.stack([encode_design(cell.spec) for cell in cells]))
-        hidden = forecaster.sequence(
-            torch.stack(values), torch.stack(seen), design, torch.ones(len(cells), 24)
-        )
-        forecaster.novelty.fit(hidden.encoding.flatten(0, 1))
+    # Recorded cells vary by more than these few, and what hardly varies magnifies rounding errors.
+    forecaster.scaler.scale.clamp_(min=0.01)
+    forecaster.scaler.change_scale.clamp_(min=0.01)
+    forecaster.novelty.fit(0.3 * torch.randn(1000, hidden))
     return Summary(), forecaster
 
 
