@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fadecast.cell.design import encode_design
 from fadecast.cell.life import CAUSES
@@ -107,24 +107,39 @@ class ByLength(Sampler[list[int]]):
             yield [int(i) for i in order[start : start + self.batch_cells]]
 
 
+class Cells(Dataset[Batch]):
+    """Cells with a cycle before their failure; an index is a list of them and gives a batch."""
+
+    def __init__(self, sequences: Sequence[CellSequence]) -> None:
+        items = [to_tensors(s) for s in sequences]
+        self.items = [item for item in items if len(item.elapsed)]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, rows: Sequence[int]) -> Batch:
+        return collate([self.items[row] for row in rows])
+
+    def lengths(self) -> list[int]:
+        """Cycles of each."""
+        return [len(item.elapsed) for item in self.items]
+
+
 def training_loader(
     sequences: Sequence[CellSequence], batch_cells: int, seed: int
 ) -> DataLoader[Batch]:
-    """Shuffled batches of the cells that have a cycle before their failure."""
-    items = _items(sequences)
-    order = ByLength([len(i.elapsed) for i in items], batch_cells, seed)
-    return DataLoader(items, batch_sampler=order, collate_fn=collate)  # type: ignore[arg-type]
+    """Shuffled batches. They are drawn by a sampler, as that is what is told the epoch."""
+    cells = Cells(sequences)
+    order = ByLength(cells.lengths(), batch_cells, seed)
+    return DataLoader(cells, sampler=order, batch_size=None)
 
 
 def ordered_loader(sequences: Sequence[CellSequence], batch_cells: int) -> DataLoader[Batch]:
-    """The same without shuffling, shortest lives first."""
-    items = sorted(_items(sequences), key=lambda item: len(item.elapsed))
-    return DataLoader(items, batch_size=batch_cells, collate_fn=collate)  # type: ignore[arg-type]
-
-
-def _items(sequences: Sequence[CellSequence]) -> list[Batch]:
-    items = [to_tensors(s) for s in sequences]
-    return [item for item in items if len(item.elapsed)]
+    """Batches in a fixed order, shortest lives first."""
+    cells = Cells(sequences)
+    order = [int(i) for i in np.argsort(cells.lengths(), kind="stable")]
+    rows = [order[start : start + batch_cells] for start in range(0, len(order), batch_cells)]
+    return DataLoader(cells, sampler=rows, batch_size=None)
 
 
 def _smooth(capacity: NDArray[np.float32]) -> NDArray[np.float32]:

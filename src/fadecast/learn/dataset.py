@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from fadecast.cell.life import EndOfLife, Life, find_life
 from fadecast.cell.record import CellMetadata, CellSpec
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import FIELDS, CycleSummaries
-from fadecast.errors import TrainingError
+from fadecast.errors import CheckError, TrainingError
 from fadecast.network import batch, summary
 from fadecast.network.batch import summarise_record
 
@@ -97,8 +98,9 @@ def data_digest(sequences: Iterable[CellSequence]) -> str:
 
 def _summaries(store: Store, cell_id: str) -> CycleSummaries:
     kept = store.path / "cache" / f"{_key(store, cell_id)}.npz"
-    if kept.exists():
-        return _load(kept)
+    found = _load(kept)
+    if found is not None:
+        return found
     record = store.read(cell_id)
     if record.summaries is not None:
         return record.summaries
@@ -113,9 +115,13 @@ def _key(store: Store, cell_id: str) -> str:
     return hashlib.sha256(f"{store.cell_digest(cell_id)} {arithmetic}".encode()).hexdigest()
 
 
-def _load(path: Path) -> CycleSummaries:
-    with np.load(path, allow_pickle=False) as data:
-        return CycleSummaries(data["cycle_count"], data["values"], data["observed"])
+def _load(path: Path) -> CycleSummaries | None:
+    """``None`` where there is no sound file: it is then made again."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
+            return CycleSummaries(data["cycle_count"], data["values"], data["observed"])
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, CheckError):
+        return None
 
 
 def _save(path: Path, summaries: CycleSummaries) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,12 +24,13 @@ class ForecasterModule(lightning.LightningModule):
         self.forecaster = forecaster
         self.config = config
 
-    def on_train_epoch_start(self) -> None:
-        """Make the epoch's random numbers a function of the seed and the epoch alone.
+    def on_train_batch_start(self, _batch: Batch, index: int) -> None:
+        """Make a step's random numbers a function of the seed, the epoch and the step alone.
 
         With the order of batches being one as well, resuming needs no generator's state.
         """
-        torch.manual_seed(1_000_003 * (self.config.seed + 1) + self.current_epoch)
+        seeds = np.random.SeedSequence([self.config.seed, self.current_epoch, index])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """Likelihood and a small loss that keeps the state of health true."""

@@ -1,0 +1,136 @@
+"""Training: resumable to the bit, without skill where there is none, blind to what comes later."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from fadecast.errors import TrainingError
+from fadecast.forecast.evaluate import evaluate
+from fadecast.learn.baselines import PopulationMean
+from fadecast.learn.config import TrainingConfig
+from fadecast.learn.dataset import CellSequence
+from fadecast.learn.fit import fit
+from fadecast.learn.predict import forecast_cells
+from fadecast.network.forecaster import Forecaster, ForecasterConfig
+from tests.learn.population import made_up_sequence, with_life_of
+
+NETWORK = ForecasterConfig(hidden=8, layers=1, dropout=0.2)
+
+
+class Kill(Callback):
+    """Stops the process's training in the middle of an epoch, as a kill would."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, index) -> None:
+        if trainer.current_epoch == self.epoch and index == 1:
+            raise RuntimeError("killed")
+
+
+@pytest.fixture(scope="module")
+def cells() -> list[CellSequence]:
+    return [made_up_sequence(n, cycles=120, fade=0.002 + 0.0001 * n) for n in range(12)]
+
+
+def weights(forecaster: Forecaster) -> dict[str, torch.Tensor]:
+    return dict(forecaster.state_dict())
+
+
+@pytest.mark.parametrize("killed_in", [1, 3])
+@pytest.mark.parametrize("watched", [True, False])
+def test_resume_is_exact(cells, tmp_path: Path, killed_in: int, watched: bool) -> None:
+    train, validation = cells[:9], cells[9:] if watched else []
+    training = TrainingConfig(epochs=5, patience=2, batch_cells=2, seed=3, accelerator="cpu")
+    whole = fit(train, validation, NETWORK, training, folder=tmp_path / "whole")
+    folder = tmp_path / "cut"
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(train, validation, NETWORK, training, folder=folder, callbacks=[Kill(killed_in)])
+    torch.manual_seed(12345)
+    np.random.default_rng().random(7)
+    resumed = fit(train, validation, NETWORK, training, folder=folder, resume=True)
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(resumed)[name]), name
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(cells, tmp_path) -> None:
+    runs = [
+        fit(
+            cells, [], NETWORK, TrainingConfig(epochs=2, seed=seed, accelerator="cpu"),
+            folder=tmp_path / str(i),
+        )
+        for i, seed in enumerate((1, 1, 2))
+    ]  # fmt: skip
+    first, second, other = (run.state_dict()["encoder.first.weight"] for run in runs)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_nothing_to_resume(cells, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="nothing to resume from"):
+        fit(cells, [], NETWORK, TrainingConfig(epochs=1), folder=tmp_path, resume=True)
+
+
+def test_a_hostile_checkpoint_is_not_run(cells, tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    (tmp_path / "last.ckpt").write_bytes(pickle.dumps(Attack()))
+    with pytest.raises(Exception, match=r"weights_only|Weights only"):
+        fit(cells, [], NETWORK, TrainingConfig(epochs=1), folder=tmp_path, resume=True)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture(scope="module")
+def population() -> list[CellSequence]:
+    sequences = [made_up_sequence(n, cycles=160) for n in range(60)]
+    return [s for s in sequences if s.life.failed]
+
+
+def error(forecaster: Forecaster, cells: list[CellSequence]) -> float:
+    lives = {s.cell_id: s.life for s in cells}
+    return evaluate(forecast_cells(forecaster, cells), lives).figures["any_cycle.rel_error"]
+
+
+def test_skill_where_there_is_some_and_none_with_shuffled_lives(population, tmp_path) -> None:
+    train, test = population[:-12], population[-12:]
+    lives = {s.cell_id: s.life for s in test}
+    mean = PopulationMean().fit(train, [])
+    trivial = evaluate({s.cell_id: mean.forecast(s) for s in test}, lives)
+    training = TrainingConfig(epochs=10, batch_cells=4, learning_rate=1e-2, accelerator="cpu")
+    true = fit(train, [], NETWORK, training, folder=tmp_path / "true")
+    assert error(true, test) < 0.6 * trivial.figures["any_cycle.rel_error"]
+    order = np.random.default_rng(0).permutation(len(train))
+    shuffled = [with_life_of(s, train[j]) for s, j in zip(train, order, strict=True)]
+    false = fit(shuffled, [], NETWORK, training, folder=tmp_path / "false")
+    assert error(false, test) > 0.8 * trivial.figures["any_cycle.rel_error"]
+
+
+def test_forecasts_do_not_depend_on_whether_the_record_goes_on(population, tmp_path) -> None:
+    forecaster = fit(
+        population[:6], [], NETWORK, TrainingConfig(epochs=1, accelerator="cpu"), folder=tmp_path
+    )
+    cells = population[:4]
+    whole = forecast_cells(forecaster, cells)
+    for cut in (1, 30, 60):
+        for cell, part in forecast_cells(forecaster, [s.until(cut) for s in cells]).items():
+            assert part.cycle_count[-1] == cut
+            assert np.allclose(part.rul, whole[cell].rul[: len(part)], rtol=1e-5)
+            assert np.allclose(part.incidence, whole[cell].incidence[: len(part)], atol=1e-6)
+
+
+def test_scales_and_novelty_are_of_the_training_cells_alone(population, tmp_path) -> None:
+    train, validation = population[:8], population[8:12]
+    training = TrainingConfig(epochs=1, accelerator="cpu")
+    one = fit(train, validation, NETWORK, training, folder=tmp_path / "one")
+    other = fit(train, validation[:2], NETWORK, training, folder=tmp_path / "other")
+    for name in ("scaler.centre", "scaler.scale", "scaler.change_scale", "novelty.whiten"):
+        assert torch.equal(one.state_dict()[name], other.state_dict()[name])
+    assert not torch.equal(one.recalibration.offset, other.recalibration.offset)
