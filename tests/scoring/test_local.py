@@ -167,6 +167,7 @@ def test_the_table_says_what_it_holds(session: Session, tmp_path: Path, cells: P
     assert schema.names == ["cell_id", "cycle_count", *SCORE_COLUMNS]
     assert schema.metadata[b"fadecast.bundle"].decode() == session.fingerprint
     assert json.loads(schema.metadata[b"fadecast.units"])["rul_p50"] == "cycles"
+    assert json.loads(schema.metadata[b"fadecast.end_of_life"])["fraction"] == 0.8
     assert schema.field("rul_p50").metadata[b"unit"] == b"cycles"
     assert {schema.field(n).type for n in SCORE_COLUMNS if n != "valid"} == {pa.float32()}
     assert schema.field("valid").type == pa.bool_()

@@ -94,7 +94,7 @@ def score(
     session = bundle if isinstance(bundle, Session) else Session.load(bundle)
     paths = [Path(p) for p in ([source] if isinstance(source, str | os.PathLike) else source)]
     specs = read_specs(Path(cells)) if cells is not None else {}
-    with ScoreWriter(Path(out), session.fingerprint) as writer:
+    with ScoreWriter(Path(out), session) as writer:
         scorer = _Scorer(session, specs, writer)
         if len(paths) == 1 and (paths[0] / "store.json").is_file():
             done = _score_store(scorer, Store(paths[0]))

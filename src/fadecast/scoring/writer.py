@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from fadecast import __version__
 from fadecast.forecast.forecast import SCORE_COLUMNS, Forecasts
+from fadecast.runtime.session import Session
 
 UNITS: Final = {"cell_id": "name", "cycle_count": "1"} | SCORE_COLUMNS
 """Columns of a score table with their units."""
 
 
-def score_schema(fingerprint: str) -> pa.Schema:
-    """The schema, with the units (of each column, and all in one) and the bundle's fingerprint."""
+def score_schema(fingerprint: str, end_of_life: Mapping[str, Any]) -> pa.Schema:
+    """The schema; in its metadata the units, the bundle and what that calls a failure."""
     types = {"cell_id": pa.string(), "cycle_count": pa.int64(), "valid": pa.bool_()}
     columns = [
         pa.field(name, types.get(name, pa.float32()), nullable=False, metadata={"unit": unit})
@@ -35,6 +36,7 @@ def score_schema(fingerprint: str) -> pa.Schema:
             "fadecast.format": "fadecast-scores",
             "fadecast.version": __version__,
             "fadecast.bundle": fingerprint,
+            "fadecast.end_of_life": json.dumps(dict(end_of_life)),
             "fadecast.units": json.dumps(UNITS),
         },
     )
@@ -43,8 +45,9 @@ def score_schema(fingerprint: str) -> pa.Schema:
 class ScoreWriter:
     """Context manager: on success the file appears at ``out`` at once, otherwise nothing does."""
 
-    def __init__(self, out: Path, fingerprint: str) -> None:
-        self._out, self._schema = out, score_schema(fingerprint)
+    def __init__(self, out: Path, session: Session) -> None:
+        self._out = out
+        self._schema = score_schema(session.fingerprint, session.manifest["end_of_life"])
         self.rows = 0
 
     def __enter__(self) -> ScoreWriter:
