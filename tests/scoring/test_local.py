@@ -1,9 +1,8 @@
-"""Scoring equals streaming, for any layout of the input, and says what it left out."""
+"""Scoring equals streaming, for any layout of the input."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,74 +11,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fadecast.cell.record import CellMetadata, CellRecord, CellSpec
+from fadecast.cell.record import CellMetadata, CellRecord
 from fadecast.cell.store import Store
-from fadecast.cell.summaries import FIELDS
-from fadecast.errors import BundleError, ConfigError, ReadError
+from fadecast.cell.summaries import FIELDS, CycleSummaries
 from fadecast.forecast.forecast import SCORE_COLUMNS
 from fadecast.runtime import Session
-from fadecast.scoring import local, tables
-from fadecast.scoring.local import ScoreReport, score
-from tests.bundles import made_up_columns, made_up_cycles, made_up_spec
-
-CYCLES = {"a": 3, "b": 6, "c": 1, "007": 4}
-SPECS = {name: made_up_spec(name, nominal_capacity_ah=1.0 + len(name)) for name in CYCLES}
-SERIES = {
-    name: made_up_columns(n, nominal_capacity_ah=SPECS[name].nominal_capacity_ah, seed=n)
-    for name, n in CYCLES.items()
-}
-
-
-def write_cells(path: Path, specs: Mapping[str, CellSpec] = SPECS) -> Path:
-    names = ("cell_id", "nominal_capacity_ah", "voltage_min_v", "voltage_max_v")
-    rows = [",".join(names)]
-    rows += [",".join(str(getattr(spec, name)) for name in names) for spec in specs.values()]
-    path.write_text("\n".join(rows))
-    return path
-
-
-def as_table(cell_id: str, columns: Mapping[str, Any]) -> pa.Table:
-    n = len(next(iter(columns.values())))
-    return pa.table({"cell_id": pa.array([cell_id] * n), **columns})
-
-
-def write(path: Path, *parts: pa.Table, **options: Any) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    pq.write_table(pa.concat_tables(parts, promote_options="default"), path, **options)
-    return path
-
-
-@pytest.fixture
-def cells(tmp_path: Path) -> Path:
-    return write_cells(tmp_path / "cells.csv")
-
-
-@pytest.fixture(scope="module")
-def streamed(session: Session) -> dict[str, dict[str, np.ndarray]]:
-    """What a stream of each cell says, as columns."""
-    out = {}
-    for name, columns in SERIES.items():
-        stream = session.stream(SPECS[name])
-        parts = [f.columns() for f in stream.push(columns) + stream.close()]
-        out[name] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    return out
-
-
-def check(report: ScoreReport, streamed: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    table = pq.read_table(report.out)
-    ids = np.array(table["cell_id"].to_pylist())
-    assert set(ids) == set(streamed)
-    assert len(ids) == report.cycles == sum(len(c["cycle_count"]) for c in streamed.values())
-    for name, columns in streamed.items():
-        for key, expected in columns.items():
-            found = table[key].to_numpy(zero_copy_only=False)[ids == name]
-            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=key)
+from fadecast.runtime.summarise import summarise_samples
+from fadecast.scoring import scorer, tables
+from fadecast.scoring.local import score
+from tests.scoring.cells import SERIES, SPECS, as_table, check, write
 
 
 @pytest.fixture(params=[5, 1 << 14], ids=["often", "once"])
 def _enough(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Forecast after a few closed cycles, or all together: the same."""
-    monkeypatch.setattr(local, "ENOUGH", request.param)
+    monkeypatch.setattr(scorer, "ENOUGH", request.param)
 
 
 @pytest.mark.usefixtures("_enough")
@@ -117,7 +63,7 @@ def test_a_store_of_samples_and_of_cycles(
     for name, columns in SERIES.items():
         record = CellRecord(CellMetadata(SPECS[name], source="made-up"), columns)
         if name == "b":
-            record = CellRecord(record.metadata, summaries=local_summaries(session, name))
+            record = CellRecord(record.metadata, summaries=summaries_of(session, name))
         store.write(record)
     seen: list[tuple[int, int]] = []
     report = score(
@@ -128,9 +74,7 @@ def test_a_store_of_samples_and_of_cycles(
     assert seen[-1] == (4, 4)
 
 
-def local_summaries(session: Session, name: str) -> Any:
-    from fadecast.runtime.summarise import summarise_samples
-
+def summaries_of(session: Session, name: str) -> CycleSummaries:
     return summarise_samples(session, SERIES[name], SPECS[name])
 
 
@@ -144,7 +88,7 @@ def test_cycle_summaries_as_a_table(
     monkeypatch.setattr(tables, "SUMMARY_ROWS", rows)
     parts = []
     for name in SERIES:
-        s = local_summaries(session, name)
+        s = summaries_of(session, name)
         fields = {
             field: pa.array(s.field(field), from_pandas=True)
             for field in FIELDS
@@ -206,155 +150,3 @@ def test_other_number_and_text_types(
     report = score(write(tmp_path / "x.parquet", table), cells, session, tmp_path / "s.parquet")
     assert report.ok
     check(report, {"b": streamed["b"]})
-
-
-def test_bad_cells_are_said_and_the_others_go_on(
-    session: Session, tmp_path: Path, cells: Path, streamed: dict[str, Any]
-) -> None:
-    n = len(SERIES["c"]["voltage_volt"])
-    c = SERIES["c"]
-    bad = ("not-a-number", "mv", "unsigned", "twice")
-    write_cells(cells, SPECS | {name: made_up_spec(name) for name in bad})
-    parts = [
-        as_table("a", SERIES["a"]),
-        as_table("stranger", c),
-        as_table("not-a-number", c | {"current_ampere": np.full(n, np.nan)}),
-        as_table("mv", c | {"voltage_volt": c["voltage_volt"] * 1000}),
-        as_table("unsigned", c | {"current_ampere": np.abs(c["current_ampere"])}),
-        as_table("twice", {k: np.repeat(v, 3) for k, v in c.items()}),
-        as_table("b", SERIES["b"]),
-    ]
-    report = score(write(tmp_path / "x.parquet", *parts), cells, session, tmp_path / "s.parquet")
-    assert not report.ok
-    reasons = {
-        "stranger": "not in the table", "not-a-number": "none of its", "mv": "in s, V and A",
-        "unsigned": "charge positive", "twice": "not usable",
-    }  # fmt: skip
-    assert set(report.problems) == set(reasons)
-    for name, reason in reasons.items():
-        assert reason in report.problems[name]
-    table = pq.read_table(report.out)
-    ids = set(table["cell_id"].to_pylist())
-    assert ids == {"a", "b", "unsigned", "twice"}
-    assert report.cells == 4
-
-
-def test_bad_cells_among_summaries(session: Session, tmp_path: Path, cells: Path) -> None:
-    cycles = made_up_cycles(cycles=4).summaries
-    assert cycles is not None
-    charge = {"discharge_throughput": cycles.field("discharge_throughput")}
-    none = {"discharge_throughput": np.zeros(4, np.float32)}
-    parts = [
-        as_table("stranger", {"cycle_count": cycles.cycle_count, **charge}),
-        as_table("a", {"cycle_count": cycles.cycle_count, **charge}),
-        as_table("b", {"cycle_count": np.array([1, 2, 2, 3]), **charge}),
-        as_table("c", {"cycle_count": pa.array([1, None, 2, 3]), **charge}),
-        as_table("007", {"cycle_count": np.arange(4), **none}),
-    ]
-    report = score(write(tmp_path / "x.parquet", *parts), cells, session, tmp_path / "s.parquet")
-    assert set(report.problems) == {"stranger", "b", "c", "007"}
-    assert "rise" in report.problems["b"]
-    assert "missing" in report.problems["c"]
-    assert "discharge" in report.problems["007"]
-    table = pq.read_table(report.out)
-    assert table["cell_id"].to_pylist() == ["a"] * 4 + ["007"] * 4
-    assert table["valid"].to_pylist() == [True] * 4 + [False] * 4
-
-
-def test_a_bad_file_is_said_and_the_others_go_on(
-    session: Session, tmp_path: Path, cells: Path
-) -> None:
-    folder = tmp_path / "in"
-    write(folder / "1.parquet", as_table("a", SERIES["a"]))
-    whole = write(folder / "2.parquet", as_table("b", SERIES["b"]))
-    whole.write_bytes(whole.read_bytes()[:-40])
-    (folder / "3.parquet").write_bytes(b"")
-    (folder / "4.parquet").write_bytes(b"\x80\x04K\x01.")
-    write(folder / "5.parquet", as_table("c", {"voltage_volt": np.ones(3)}))
-    text = {k: pa.array(v.astype(str)) for k, v in SERIES["c"].items()}
-    text["voltage_volt"] = pa.array(["three"] * len(SERIES["c"]["voltage_volt"]))
-    write(folder / "6.parquet", as_table("c", text))
-    report = score(folder, cells, session, tmp_path / "s.parquet")
-    assert sorted(Path(p).name for p in report.problems) == [f"{i}.parquet" for i in range(2, 7)]
-    reason = {Path(path).name: reason for path, reason in report.problems.items()}
-    assert "test_time_second, current_ampere are missing" in reason["5.parquet"]
-    assert "voltage_volt does not hold numbers" in reason["6.parquet"]
-    assert set(pq.read_table(report.out)["cell_id"].to_pylist()) == {"a"}
-
-
-def test_damage_inside_a_file(session: Session, tmp_path: Path, cells: Path) -> None:
-    path = write(tmp_path / "in" / "1.parquet", as_table("a", SERIES["a"]), compression="zstd")
-    data = bytearray(path.read_bytes())
-    data[200:4000] = bytes(3800)
-    path.write_bytes(data)
-    write(tmp_path / "in" / "2.parquet", as_table("b", SERIES["b"]))
-    report = score(tmp_path / "in", cells, session, tmp_path / "s.parquet")
-    assert "damaged" in report.problems[str(path)]
-    assert "b" in pq.read_table(report.out)["cell_id"].to_pylist()
-
-
-def test_refusals(session: Session, tmp_path: Path, cells: Path) -> None:
-    out = tmp_path / "s.parquet"
-    path = write(tmp_path / "in" / "x.parquet", as_table("a", SERIES["a"]))
-    with pytest.raises(ReadError, match="no such"):
-        score(tmp_path / "nowhere", cells, session, out)
-    with pytest.raises(ConfigError, match="cell designs"):
-        score(path, None, session, out)
-    with pytest.raises(BundleError):
-        score(path, cells, tmp_path / "in", out)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ReadError, match="no Parquet"):
-        score(tmp_path / "empty", cells, session, out)
-    (tmp_path / "empty" / "bad.parquet").write_text("cell_id,voltage_volt")
-    with pytest.raises(ReadError, match="not a readable Parquet"):
-        score(tmp_path / "empty", cells, session, out)
-    summaries = as_table("b", {"cycle_count": np.arange(2), "discharge_throughput": np.ones(2)})
-    other = write(tmp_path / "in" / "y.parquet", summaries)
-    with pytest.raises(ReadError, match="apart"):
-        score([path, other], cells, session, out)
-    assert not out.exists()
-    assert not list(tmp_path.glob(".s.parquet*"))
-
-
-def test_an_input_without_rows(session: Session, tmp_path: Path, cells: Path) -> None:
-    table = as_table("a", {k: v[:0] for k, v in SERIES["a"].items()})
-    table = table.set_column(0, "cell_id", pa.array([], pa.string()))
-    report = score(write(tmp_path / "x.parquet", table), cells, session, tmp_path / "s.parquet")
-    assert "row" in report.problems["input"]
-    assert len(pq.read_table(report.out)) == 0
-
-
-def test_a_failure_leaves_the_older_table(
-    session: Session, tmp_path: Path, cells: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = write(tmp_path / "x.parquet", as_table("a", SERIES["a"]))
-    out = tmp_path / "out" / "s.parquet"
-    score(path, cells, session, out)
-    before = out.read_bytes()
-
-    def killed(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        score(path, cells, session, out, progress=killed)
-    assert out.read_bytes() == before
-    assert [p.name for p in out.parent.iterdir()] == ["s.parquet"]
-
-
-def test_the_bundle_may_be_given_as_a_folder(
-    bundle: Path, session: Session, tmp_path: Path, cells: Path
-) -> None:
-    path = write(tmp_path / "x.parquet", as_table("c", SERIES["c"]))
-    report = score(str(path), str(cells), str(bundle), str(tmp_path / "s.parquet"))
-    assert report.fingerprint == session.fingerprint
-
-
-def test_rows_without_a_cell_are_passed_over(
-    session: Session, tmp_path: Path, cells: Path, streamed: dict[str, Any]
-) -> None:
-    lost = as_table("x", SERIES["c"]).drop_columns("cell_id")
-    lost = lost.append_column("cell_id", pa.nulls(len(lost), pa.string()))
-    path = write(tmp_path / "x.parquet", as_table("a", SERIES["a"]), lost)
-    report = score(path, cells, session, tmp_path / "s.parquet")
-    check(report, {"a": streamed["a"]})
-    assert "without a cell_id" in report.problems["input"]

@@ -1,0 +1,169 @@
+"""What cannot be scored is said, with its reason; the rest goes on, and no half table appears."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fadecast.errors import BundleError, ConfigError, ReadError
+from fadecast.runtime import Session
+from fadecast.scoring.local import score
+from tests.bundles import made_up_cycles, made_up_spec
+from tests.scoring.cells import SERIES, SPECS, as_table, check, write, write_cells
+
+
+def test_bad_cells_are_said_and_the_others_go_on(
+    session: Session, tmp_path: Path, cells: Path, streamed: dict[str, Any]
+) -> None:
+    n = len(SERIES["c"]["voltage_volt"])
+    c = SERIES["c"]
+    bad = ("not-a-number", "mv", "unsigned", "twice")
+    write_cells(cells, SPECS | {name: made_up_spec(name) for name in bad})
+    parts = [
+        as_table("a", SERIES["a"]),
+        as_table("stranger", c),
+        as_table("not-a-number", c | {"current_ampere": np.full(n, np.nan)}),
+        as_table("mv", c | {"voltage_volt": c["voltage_volt"] * 1000}),
+        as_table("unsigned", c | {"current_ampere": np.abs(c["current_ampere"])}),
+        as_table("twice", {k: np.repeat(v, 3) for k, v in c.items()}),
+        as_table("b", SERIES["b"]),
+    ]
+    report = score(write(tmp_path / "x.parquet", *parts), cells, session, tmp_path / "s.parquet")
+    assert not report.ok
+    reasons = {
+        "stranger": "not in the table", "not-a-number": "none of its", "mv": "in s, V and A",
+        "unsigned": "charge positive", "twice": "not usable",
+    }  # fmt: skip
+    assert set(report.problems) == set(reasons)
+    for name, reason in reasons.items():
+        assert reason in report.problems[name]
+    table = pq.read_table(report.out)
+    ids = set(table["cell_id"].to_pylist())
+    assert ids == {"a", "b", "unsigned", "twice"}
+    assert report.cells == 4
+
+
+def test_bad_cells_among_summaries(session: Session, tmp_path: Path, cells: Path) -> None:
+    cycles = made_up_cycles(cycles=4).summaries
+    assert cycles is not None
+    charge = {"discharge_throughput": cycles.field("discharge_throughput")}
+    none = {"discharge_throughput": np.zeros(4, np.float32)}
+    parts = [
+        as_table("stranger", {"cycle_count": cycles.cycle_count, **charge}),
+        as_table("a", {"cycle_count": cycles.cycle_count, **charge}),
+        as_table("b", {"cycle_count": np.array([1, 2, 2, 3]), **charge}),
+        as_table("c", {"cycle_count": pa.array([1, None, 2, 3]), **charge}),
+        as_table("007", {"cycle_count": np.arange(4), **none}),
+    ]
+    report = score(write(tmp_path / "x.parquet", *parts), cells, session, tmp_path / "s.parquet")
+    assert set(report.problems) == {"stranger", "b", "c", "007"}
+    assert "rise" in report.problems["b"]
+    assert "missing" in report.problems["c"]
+    assert "discharge" in report.problems["007"]
+    table = pq.read_table(report.out)
+    assert table["cell_id"].to_pylist() == ["a"] * 4 + ["007"] * 4
+    assert table["valid"].to_pylist() == [True] * 4 + [False] * 4
+
+
+def test_a_bad_file_is_said_and_the_others_go_on(
+    session: Session, tmp_path: Path, cells: Path
+) -> None:
+    folder = tmp_path / "in"
+    write(folder / "1.parquet", as_table("a", SERIES["a"]))
+    whole = write(folder / "2.parquet", as_table("b", SERIES["b"]))
+    whole.write_bytes(whole.read_bytes()[:-40])
+    (folder / "3.parquet").write_bytes(b"")
+    (folder / "4.parquet").write_bytes(b"\x80\x04K\x01.")
+    write(folder / "5.parquet", as_table("c", {"voltage_volt": np.ones(3)}))
+    text = {k: pa.array(v.astype(str)) for k, v in SERIES["c"].items()}
+    text["voltage_volt"] = pa.array(["three"] * len(SERIES["c"]["voltage_volt"]))
+    write(folder / "6.parquet", as_table("c", text))
+    report = score(folder, cells, session, tmp_path / "s.parquet")
+    assert sorted(Path(p).name for p in report.problems) == [f"{i}.parquet" for i in range(2, 7)]
+    reason = {Path(path).name: reason for path, reason in report.problems.items()}
+    assert "test_time_second, current_ampere are missing" in reason["5.parquet"]
+    assert "voltage_volt does not hold numbers" in reason["6.parquet"]
+    assert set(pq.read_table(report.out)["cell_id"].to_pylist()) == {"a"}
+
+
+def test_damage_inside_a_file(session: Session, tmp_path: Path, cells: Path) -> None:
+    path = write(tmp_path / "in" / "1.parquet", as_table("a", SERIES["a"]), compression="zstd")
+    data = bytearray(path.read_bytes())
+    data[200:4000] = bytes(3800)
+    path.write_bytes(data)
+    write(tmp_path / "in" / "2.parquet", as_table("b", SERIES["b"]))
+    report = score(tmp_path / "in", cells, session, tmp_path / "s.parquet")
+    assert "damaged" in report.problems[str(path)]
+    assert "b" in pq.read_table(report.out)["cell_id"].to_pylist()
+
+
+def test_refusals(session: Session, tmp_path: Path, cells: Path) -> None:
+    out = tmp_path / "s.parquet"
+    path = write(tmp_path / "in" / "x.parquet", as_table("a", SERIES["a"]))
+    with pytest.raises(ReadError, match="no such"):
+        score(tmp_path / "nowhere", cells, session, out)
+    with pytest.raises(ConfigError, match="cell designs"):
+        score(path, None, session, out)
+    with pytest.raises(BundleError):
+        score(path, cells, tmp_path / "in", out)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ReadError, match="no Parquet"):
+        score(tmp_path / "empty", cells, session, out)
+    (tmp_path / "empty" / "bad.parquet").write_text("cell_id,voltage_volt")
+    with pytest.raises(ReadError, match="not a readable Parquet"):
+        score(tmp_path / "empty", cells, session, out)
+    summaries = as_table("b", {"cycle_count": np.arange(2), "discharge_throughput": np.ones(2)})
+    other = write(tmp_path / "in" / "y.parquet", summaries)
+    with pytest.raises(ReadError, match="apart"):
+        score([path, other], cells, session, out)
+    assert not out.exists()
+    assert not list(tmp_path.glob(".s.parquet*"))
+
+
+def test_an_input_without_rows(session: Session, tmp_path: Path, cells: Path) -> None:
+    table = as_table("a", {k: v[:0] for k, v in SERIES["a"].items()})
+    table = table.set_column(0, "cell_id", pa.array([], pa.string()))
+    report = score(write(tmp_path / "x.parquet", table), cells, session, tmp_path / "s.parquet")
+    assert "row" in report.problems["input"]
+    assert len(pq.read_table(report.out)) == 0
+
+
+def test_a_failure_leaves_the_older_table(
+    session: Session, tmp_path: Path, cells: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "x.parquet", as_table("a", SERIES["a"]))
+    out = tmp_path / "out" / "s.parquet"
+    score(path, cells, session, out)
+    before = out.read_bytes()
+
+    def killed(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(path, cells, session, out, progress=killed)
+    assert out.read_bytes() == before
+    assert [p.name for p in out.parent.iterdir()] == ["s.parquet"]
+
+
+def test_the_bundle_may_be_given_as_a_folder(
+    bundle: Path, session: Session, tmp_path: Path, cells: Path
+) -> None:
+    path = write(tmp_path / "x.parquet", as_table("c", SERIES["c"]))
+    report = score(str(path), str(cells), str(bundle), str(tmp_path / "s.parquet"))
+    assert report.fingerprint == session.fingerprint
+
+
+def test_rows_without_a_cell_are_passed_over(
+    session: Session, tmp_path: Path, cells: Path, streamed: dict[str, Any]
+) -> None:
+    lost = as_table("x", SERIES["c"]).drop_columns("cell_id")
+    lost = lost.append_column("cell_id", pa.nulls(len(lost), pa.string()))
+    path = write(tmp_path / "x.parquet", as_table("a", SERIES["a"]), lost)
+    report = score(path, cells, session, tmp_path / "s.parquet")
+    check(report, {"a": streamed["a"]})
+    assert "without a cell_id" in report.problems["input"]
