@@ -9,12 +9,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := learn,sources,report,dev
 
-export OMP_NUM_THREADS ?= 1
-
 .PHONY: demo test test-all bench lint format constraints clean
 
 demo: $(READY)  ## recorded cells → train → bundle → stream → score → report, into demo/
 	$(BIN)/fadecast demo
+
+test test-all: export OMP_NUM_THREADS = 1 # the tests run side by side instead
 
 test: lint  ## every check that is quick
 	$(BIN)/python -m pytest -n $(WORKERS)
