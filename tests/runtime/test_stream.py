@@ -67,9 +67,7 @@ def test_a_forecast_comes_when_the_next_cycle_begins(session: Session) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(cuts=st.lists(st.integers(0, ROWS), max_size=12))
-def test_chunks_equal_the_whole(
-    session: Session, whole: list[Forecasts], cuts: list[int]
-) -> None:
+def test_chunks_equal_the_whole(session: Session, whole: list[Forecasts], cuts: list[int]) -> None:
     stream, found = session.stream(SPEC), []
     for low, high in pairwise([0, *sorted(cuts), ROWS]):
         found += stream.push(rows(low, high))
@@ -243,9 +241,7 @@ def test_a_state_of_another_bundle_is_refused(session: Session) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(where=st.floats(0, 1), bit=st.integers(0, 7))
-def test_a_damaged_state_is_refused_or_the_same(
-    session: Session, where: float, bit: int
-) -> None:
+def test_a_damaged_state_is_refused_or_the_same(session: Session, where: float, bit: int) -> None:
     saved = _saved(session)
     data = bytearray(saved)
     data[int(where * (len(data) - 1))] ^= 1 << bit

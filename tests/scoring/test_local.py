@@ -119,9 +119,7 @@ def test_the_table_says_what_it_holds(session: Session, tmp_path: Path, cells: P
     assert [p.name for p in report.out.parent.iterdir()] == ["scores.parquet"]
 
 
-def test_missing_null_and_extra_channels(
-    session: Session, tmp_path: Path, cells: Path
-) -> None:
+def test_missing_null_and_extra_channels(session: Session, tmp_path: Path, cells: Path) -> None:
     columns = {k: v for k, v in SERIES["a"].items() if k != "surface_pressure_pa"}
     n = len(columns["voltage_volt"])
     bare = {k: v for k, v in columns.items() if k != "surface_temperature_celsius"}

@@ -168,9 +168,7 @@ def _open(bundle: Bundle, name: str, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        return ort.InferenceSession(
-            bundle.files[name], options, providers=["CPUExecutionProvider"]
-        )
+        return ort.InferenceSession(bundle.files[name], options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a family of its own, without a common base
         raise BundleError(
             f"onnxruntime {ort.__version__} cannot load it ({error})",

@@ -58,9 +58,7 @@ class ScoreWriter:
         self._writer = pq.ParquetWriter(self._partial, self._schema, compression="zstd")
         return self
 
-    def write(
-        self, cell_ids: Sequence[str], cell: NDArray[np.int64], forecasts: Forecasts
-    ) -> None:
+    def write(self, cell_ids: Sequence[str], cell: NDArray[np.int64], forecasts: Forecasts) -> None:
         """Append forecasts; ``cell`` ``(n,)`` is the index into ``cell_ids`` of each."""
         if not len(forecasts):
             return
