@@ -1,5 +1,9 @@
 """One cycle's scaled summary → one vector.
 
+A curve over voltage enters by how it has changed, not by where it lies: with the cells of a few
+batches, the level of 28 nodes tells the batch, and a network that can tell it learns its lives by
+heart. Scalars enter by both.
+
 Beside the fields themselves it is given the logarithm of each curve's mean square change: how far a
 curve has moved since the cell was young spans decades, and its logarithm is nearly linear in the
 logarithm of life (Severson et al., Nat. Energy 4, 383, 2019, 10.1038/s41560-019-0356-8).
@@ -15,6 +19,8 @@ from torch import Tensor, nn
 from fadecast.cell.design import N_DESIGN
 from fadecast.cell.summaries import FIELDS
 
+CURVES: Final = sum(field.split(".")[1:2] in (["charge"], ["discharge"]) for field in FIELDS)
+"""Fields that are nodes of a curve; they come first."""
 LEAST_CHANGE: Final = 1e-3
 """Mean square of scaled changes below which a change is noise."""
 
@@ -45,7 +51,7 @@ class Encoder(nn.Module):
         self.register_buffer("groups", groups, persistent=False)
         self.register_buffer("design_centre", torch.zeros(N_DESIGN))
         self.register_buffer("design_scale", torch.ones(N_DESIGN))
-        inputs = 2 * len(FIELDS) + 2 * groups.shape[1] + N_DESIGN + 2
+        inputs = 2 * len(FIELDS) - CURVES + 2 * groups.shape[1] + N_DESIGN + 2
         self.first = nn.Linear(inputs, width)
         self.second = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
@@ -56,7 +62,7 @@ class Encoder(nn.Module):
         """Fields are ``(B, T, F)``, design ``(B, N_DESIGN)``, age ``(B, T, 1)`` in cycles."""
         declared = (design - self.design_centre) * self.design_scale
         inputs = [
-            self.dropout(level),
+            self.dropout(level[..., CURVES:]),
             self.dropout(change),
             torch.matmul(seen, self.groups),
             torch.log(torch.matmul(change.square(), self.groups) + LEAST_CHANGE),
