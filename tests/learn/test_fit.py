@@ -59,6 +59,44 @@ def test_resume_is_exact(cells, tmp_path: Path, killed_in: int, watched: bool) -
         assert torch.equal(value, weights(resumed)[name]), name
 
 
+class Seen(Callback):
+    """The epochs that ran, with their validation likelihood; stops after ``until`` if given."""
+
+    def __init__(self, until: int | None = None) -> None:
+        self.epochs: list[int] = []
+        self.until = until
+
+    def on_train_epoch_start(self, trainer, module) -> None:
+        if trainer.current_epoch == self.until:
+            raise RuntimeError("killed")
+        self.epochs.append(trainer.current_epoch)
+
+
+def test_no_finished_epoch_is_lost_or_added(tmp_path: Path) -> None:
+    """Not even those after the best one, while early stopping is waiting or when it has stopped."""
+    population = [made_up_sequence(n, cycles=160) for n in (3, 7, 9, 12, 20, 25, 31, 40)]
+    parts = population[:4], population[4:]
+    training = TrainingConfig(
+        epochs=25, patience=3, batch_cells=2, seed=4, learning_rate=2e-2, accelerator="cpu"
+    )
+    seen, killed, rest, more = Seen(), Seen(until=11), Seen(), Seen()
+    whole = fit(*parts, NETWORK, training, folder=tmp_path / "whole", callbacks=[seen])
+    best = torch.load(tmp_path / "whole" / "best.ckpt", weights_only=True)["epoch"]
+    assert seen.epochs == [*range(12)], "this seed stops early"
+    assert best == 8
+    folder = tmp_path / "cut"
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(*parts, NETWORK, training, folder=folder, callbacks=[killed])
+    resumed = fit(*parts, NETWORK, training, folder=folder, resume=True, callbacks=[rest])
+    again = fit(*parts, NETWORK, training, folder=folder, resume=True, callbacks=[more])
+    assert killed.epochs == [*range(11)]
+    assert rest.epochs == [11]
+    assert more.epochs == []
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(resumed)[name]), name
+        assert torch.equal(value, weights(again)[name]), name
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(cells, tmp_path) -> None:
     runs = [
         fit(

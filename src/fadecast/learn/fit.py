@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import lightning
 import torch
@@ -22,6 +22,8 @@ from fadecast.learn.module import ForecasterModule
 from fadecast.network.forecaster import Forecaster, ForecasterConfig, Hidden
 
 _CELLS = 8
+
+_KEPT: Final[dict[str, Any]] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
 
 LAST = "last.ckpt"
 """The checkpoint in ``folder`` after the last finished epoch."""
@@ -62,21 +64,23 @@ def fit(
     module = ForecasterModule(forecaster, training)
     shuffled = training_loader(train, training.batch_cells, training.seed)
     watched = ordered_loader(validation, training.batch_cells) if validation else None
-    keeper = _keeper(folder, watched=bool(validation))
-    stops = [_stopper(training.patience)] if validation else []
+    best = ModelCheckpoint(folder, "best", "validation_nll", **_KEPT) if validation else None
+    watching = [_Stopper(training.patience), best] if best else []
     bars = [RichProgressBar(leave=False)] if progress else []
     with _quiet():
         trainer = lightning.Trainer(
             max_epochs=training.epochs, accelerator=training.accelerator, devices=1,
             gradient_clip_val=training.gradient_clip, logger=logger or False,
-            callbacks=[*stops, *bars, *callbacks, keeper], default_root_dir=folder,
+            # The last one comes last: it also keeps what the others have made of the epoch.
+            callbacks=[*watching, *bars, *callbacks, ModelCheckpoint(folder, "last", **_KEPT)],
+            default_root_dir=folder,
             enable_model_summary=False, enable_progress_bar=progress,
             num_sanity_val_steps=0, log_every_n_steps=1,
         )  # fmt: skip
         trainer.fit(
             module, shuffled, watched, ckpt_path=last if resume else None, weights_only=True
         )
-    chosen = keeper.best_model_path if validation else str(last)
+    chosen = best.best_model_path if best else str(last)
     state = torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"]
     module.cpu().load_state_dict(state)
     if not all(torch.isfinite(p).all() for p in forecaster.parameters()):
@@ -118,18 +122,17 @@ def _hidden(forecaster: Forecaster, batch: Batch) -> Hidden:
     return forecaster.sequence(batch.values, batch.observed, batch.design, batch.elapsed)
 
 
-def _keeper(folder: Path, *, watched: bool) -> ModelCheckpoint:
-    best: dict[str, Any] = {"monitor": "validation_nll", "filename": "best"} if watched else {}
-    return ModelCheckpoint(
-        folder, save_last=True, save_top_k=1, save_on_train_epoch_end=True,
-        enable_version_counter=False, **best,
-    )  # fmt: skip
+class _Stopper(EarlyStopping):
+    """Ends the training after ``patience`` epochs without a better likelihood, resumed or not."""
 
+    def __init__(self, patience: int) -> None:
+        super().__init__(
+            "validation_nll", patience=patience, check_on_train_epoch_end=True, check_finite=True
+        )
 
-def _stopper(patience: int) -> EarlyStopping:
-    return EarlyStopping(
-        "validation_nll", patience=patience, check_on_train_epoch_end=True, check_finite=True
-    )
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Called by Lightning, after a checkpoint was loaded: it may be that of the last epoch."""
+        trainer.should_stop = self.wait_count >= self.patience
 
 
 class _quiet(warnings.catch_warnings):  # noqa: N801
