@@ -5,14 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fadecast.cell.life import CAUSES
+from fadecast.cell.life import CAUSES, Life
+from fadecast.cell.summaries import CycleSummaries
 from fadecast.errors import TrainingError
 from fadecast.forecast.evaluate import evaluate
 from fadecast.forecast.forecast import QUANTILES, RISKS
 from fadecast.learn.baselines import AnyCycle, EarlyLife, PopulationMean, all_baselines
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.features import cycle_features, discharge_difference
+from fadecast.learn.predict import forecast_cells
 from fadecast.learn.regressors import ANY_CYCLE, EARLY
+from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from tests.learn.population import made_up_sequence, with_life_of
 
 MEDIAN = QUANTILES.index(0.5)
@@ -99,6 +102,32 @@ def test_the_spread_is_what_was_seen_on_held_out_cells(train, test) -> None:
         {s.cell_id: baseline.forecast(s) for s in test}, {s.cell_id: s.life for s in test}
     ).figures
     assert figures["any_cycle.coverage_90"] == pytest.approx(0.9, abs=0.06)
+
+
+@pytest.mark.parametrize("build", [PopulationMean, lambda: EarlyLife("variance")])
+def test_held_out_cells_that_tell_nothing_do_not_make_it_certain(build, train, test) -> None:
+    """One is censored, of the other an early model has no curve at cycle 100."""
+    alive = CellSequence(test[0].metadata, test[0].summaries, Life(200, np.inf, None))
+    for held_out in ([alive], [alive, test[1].until(0)]):
+        spread, fallback = (build().fit(train, cells).errors for cells in (held_out, []))
+        assert np.ptp(spread) > 0
+        assert np.array_equal(spread, fallback)
+
+
+def test_baselines_and_network_are_judged_at_the_same_cycles(train, test) -> None:
+    s = test[0].summaries
+    values, observed = s.values.copy(), s.observed.copy()
+    values[[3, 104]], observed[[3, 104]] = 0, False
+    silent = CellSequence(
+        test[0].metadata, CycleSummaries(s.cycle_count, values, observed), test[0].life
+    )
+    network = Forecaster(ForecasterConfig(hidden=8, layers=1))
+    expected = forecast_cells(network, [silent])[silent.cell_id].valid
+    assert np.flatnonzero(~expected).tolist() == [3, 104]
+    for baseline in (PopulationMean(), EarlyLife("variance"), AnyCycle("plsr")):
+        forecast = baseline.fit(train, []).forecast(silent)
+        rows = np.isin(s.cycle_count, forecast.cycle_count)
+        assert np.array_equal(forecast.valid, expected[rows]), baseline
 
 
 def test_without_curves_there_are_no_early_models(train) -> None:

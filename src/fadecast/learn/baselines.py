@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fadecast.cell.life import CAUSES
@@ -24,6 +25,7 @@ from fadecast.learn.features import (
     observed_soh,
 )
 from fadecast.learn.regressors import ANY_CYCLE, EARLY, FOLDS, Array
+from fadecast.network.forecaster import valid_cycles
 
 _ROWS_PER_CELL: Final = 60
 _SPREAD: Final = 99
@@ -53,7 +55,7 @@ class PopulationMean:
         for s in failed:
             groups.setdefault(s.metadata.source, []).append(s.life.cycle)
         self.lives = {name: float(10 ** np.log10(x).mean()) for name, x in groups.items()}
-        self.errors = _relative_errors(self._remaining, held_out or failed)
+        self.errors = _relative_errors(self._remaining, held_out, failed)
         return self
 
     def _remaining(self, sequence: CellSequence) -> tuple[NDArray[np.int64], Array]:
@@ -86,7 +88,7 @@ class EarlyLife:
         x = transform(np.stack([d for s, d in differences if d is not None and s.life.failed]))
         self.longest = 2 * float(life.max())
         self.estimator = build(x, np.log10(life), self.seed)
-        self.errors = _relative_errors(self._remaining, held_out or usable)
+        self.errors = _relative_errors(self._remaining, held_out, usable)
         return self
 
     def life(self, sequence: CellSequence) -> float | None:
@@ -130,7 +132,7 @@ class AnyCycle:
         self.columns = np.flatnonzero(varies & (seen.mean(0) > 0.02))
         self.longest = float(target.max())
         self.estimator = ANY_CYCLE[self.name](stacked[:, self.columns], np.sqrt(target), self.seed)
-        self.errors = _relative_errors(self._remaining, held_out or failed)
+        self.errors = _relative_errors(self._remaining, held_out, failed)
         return self
 
     def _remaining(self, sequence: CellSequence) -> tuple[NDArray[np.int64], Array]:
@@ -173,24 +175,37 @@ def _sampled_rows(sequence: CellSequence) -> tuple[Array, Array]:
 
 def _relative_errors(
     remaining: Callable[[CellSequence], tuple[NDArray[np.int64], Array]],
-    sequences: Sequence[CellSequence],
+    held_out: Sequence[CellSequence],
+    train: Sequence[CellSequence],
 ) -> Array:
-    """Symmetric quantiles of the error of the remaining life over the foretold life."""
-    errors = [np.zeros(1)]
-    for s in sequences:
-        if s.life.failed:
-            rows, foretold = remaining(s.alive())
-            count = s.summaries.cycle_count[rows]
-            errors.append((s.life.cycle - count - foretold) / np.maximum(foretold + count, 1.0))
-    size = np.quantile(np.abs(np.concatenate(errors)), np.linspace(0, 0.98, _SPREAD // 2 + 1))
+    """Symmetric quantiles of the error of the remaining life over the foretold life.
+
+    On the held-out cells; where none of them failed and can be forecast, on the training cells.
+    """
+    for sequences in (held_out, train):
+        errors = [np.zeros(0)]
+        for s in sequences:
+            if s.life.failed:
+                rows, foretold = remaining(s.alive())
+                count = s.summaries.cycle_count[rows]
+                errors.append((s.life.cycle - count - foretold) / np.maximum(foretold + count, 1.0))
+        if any(map(len, errors)):
+            break
+    seen = np.abs(np.concatenate([np.zeros(1), *errors]))
+    size = np.quantile(seen, np.linspace(0, 0.98, _SPREAD // 2 + 1))
     return np.concatenate([-size[:0:-1], size])
 
 
 def _spread(
     sequence: CellSequence, rows: NDArray[np.int64], remaining: Array, errors: Array
 ) -> Forecasts:
-    """Point forecasts and their errors as distributions, all of the failures by capacity fade."""
-    count = sequence.summaries.cycle_count[rows]
+    """Point forecasts and their errors as distributions, all of the failures by capacity fade.
+
+    They are valid where the network's are, so that both are judged at the same cycles.
+    """
+    summaries = sequence.summaries[rows]
+    count = summaries.cycle_count
+    moved = valid_cycles(*(torch.tensor(x).float() for x in (summaries.values, summaries.observed)))
     draws = remaining[:, None] + errors * (remaining + count)[:, None]
     draws = np.clip(draws, 0.0, LONGEST)
     rul = np.quantile(draws, QUANTILES, axis=1).T.reshape(len(rows), len(QUANTILES))
@@ -205,7 +220,7 @@ def _spread(
         incidence=incidence,
         soh=observed_soh(sequence)[rows],
         novelty=np.zeros(len(rows), np.float32),
-        valid=np.ones(len(rows), bool),
+        valid=moved[:, 0].numpy() > 0,
     )
 
 
