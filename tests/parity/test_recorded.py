@@ -140,12 +140,7 @@ def test_streaming_equals_training_time_on_every_cell(
         same(found[found.valid], training_time(forecaster, record))
 
 
-_CONSTANT_CURRENT = pytest.mark.xfail(
-    strict=False, reason="hold_rate_std of a constant current is rounding noise of 1e-4"
-)
-
-
-@pytest.mark.parametrize("source", ["samsung30q", pytest.param("nmc811", marks=_CONSTANT_CURRENT)])
+@pytest.mark.parametrize("source", ["samsung30q", "nmc811"])
 def test_the_summaries_of_raw_series_equal_those_of_training(
     session: Session, records: Sequence[CellRecord]
 ) -> None:

@@ -42,6 +42,7 @@ class Encoder(nn.Module):
     """
 
     groups: Tensor
+    curves: Tensor
     design_centre: Tensor
     design_scale: Tensor
 
@@ -51,7 +52,10 @@ class Encoder(nn.Module):
         self.register_buffer("groups", groups, persistent=False)
         self.register_buffer("design_centre", torch.zeros(N_DESIGN))
         self.register_buffer("design_scale", torch.ones(N_DESIGN))
-        inputs = 2 * len(FIELDS) - CURVES + 2 * groups.shape[1] + N_DESIGN + 2
+        # The logarithm is taken of curves alone: a single field's would magnify its rounding.
+        curves = groups[:, groups[:CURVES].sum(0) > 0]
+        self.register_buffer("curves", curves, persistent=False)
+        inputs = 2 * len(FIELDS) - CURVES + groups.shape[1] + curves.shape[1] + N_DESIGN + 2
         self.first = nn.Linear(inputs, width)
         self.second = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
@@ -65,7 +69,7 @@ class Encoder(nn.Module):
             self.dropout(level[..., CURVES:]),
             self.dropout(change),
             torch.matmul(seen, self.groups),
-            torch.log(torch.matmul(change.square(), self.groups) + LEAST_CHANGE),
+            torch.log(torch.matmul(change.square(), self.curves) + LEAST_CHANGE),
             declared.unsqueeze(1).expand(-1, level.shape[1], -1),
             torch.log1p(age) / 8,
             age / 1000,

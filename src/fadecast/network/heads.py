@@ -67,7 +67,10 @@ def _log_expm1(x: Tensor) -> Tensor:
 
 def log_hazards(logits: Tensor) -> Tensor:
     """``(…, J, K)`` logits → ``(…, J, K + 1)`` log-probabilities: each cause, then survival."""
-    return torch.log_softmax(torch.cat([logits, torch.zeros_like(logits[..., :1])], -1), -1)
+    # Not a softmax: float32 knows 1 + x only to 6e-8, and the quantiles of a long life are made of
+    # sums of hazards hardly larger than that.
+    total = nn.functional.softplus(torch.logsumexp(logits, -1, keepdim=True))
+    return torch.cat([logits - total, -total], -1)
 
 
 class Readout(nn.Module):

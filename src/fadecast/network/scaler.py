@@ -47,11 +47,14 @@ class Scaler(nn.Module):
         seen = observed * self.known
         counts = count + seen.cumsum(1)
         in_reference = seen * (counts <= self.reference_cycles).to(seen.dtype)
-        totals = total + (values * in_reference).cumsum(1)
+        # The reference is summed up in scaled values: float32 rounds a sum of 25.1 °C a hundred
+        # times coarser than one of 0.1 °C off the centre.
+        scaled = (values - self.centre) / self.scale
+        totals = total + (scaled * in_reference).cumsum(1)
         counts = counts.clamp(max=float(self.reference_cycles))
         reference = totals / counts.clamp(min=1.0)
-        level = _squash((values - self.centre) / self.scale) * seen
-        change = _squash((values - reference) / self.change_scale) * seen
+        level = _squash(scaled) * seen
+        change = _squash((scaled - reference) * (self.scale / self.change_scale)) * seen
         return torch.cat([totals[:, -1], counts[:, -1]], 1), level, change, seen
 
     @torch.no_grad()

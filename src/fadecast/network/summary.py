@@ -55,6 +55,9 @@ _SIZES: Final = (
     _N,  # sensor_last
 )
 _UNIT_SCALE: Final = (1.0, 1e-6, 1e3)  # °C, Pa → MPa, 1 → 1e-3
+_ORIGIN: Final = (25.0, 0.0, 0.0)
+"""Sensors are summed up from here, °C, MPa, 1e-3: float32 rounds small numbers finer. A loop is
+taken around it too: that of a cycle which closes does not depend on where."""
 _NOWHERE: Final = 1e9
 
 
@@ -81,6 +84,16 @@ def _ratio(top: Tensor, bottom: Tensor) -> Tensor:
     """``top / bottom``, 0 where ``bottom`` is not positive."""
     some = (bottom > 0).to(top.dtype)
     return some * top / (bottom * some + (1 - some))
+
+
+def _spread(square: Tensor, mean: Tensor, size: Tensor) -> Tensor:
+    """Standard deviation from the mean square; fades out below 2 % of ``size``.
+
+    The difference of two nearly equal numbers is known to 1e-7 of their size only, and a plain
+    square root would turn that into 3e-4: noise where a current is constant.
+    """
+    variance = (square - mean.square()).clamp(min=0.0)
+    return _ratio(variance, (variance + (0.02 * size).square()).sqrt())
 
 
 def _above(x: Tensor, threshold: float) -> Tensor:
@@ -128,11 +141,13 @@ class Summary(nn.Module):
     state_size: Final = sum(_SIZES)
     nodes: Tensor
     units: Tensor
+    origin: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("nodes", torch.arange(BINS, dtype=torch.float32), persistent=False)
         self.register_buffer("units", torch.tensor(_UNIT_SCALE), persistent=False)
+        self.register_buffer("origin", torch.tensor(_ORIGIN), persistent=False)
 
     def start(self, batch: int) -> Tensor:
         """The empty state ``(batch, state_size)``: zeros."""
@@ -196,7 +211,7 @@ class Summary(nn.Module):
                 (volt - low) / (high - low),
                 ampere / capacity,
                 volt / high,
-                sensors * self.units * seen,
+                (sensors * self.units - self.origin) * seen,
                 seen,
             ],
             2,
@@ -289,7 +304,8 @@ class Summary(nn.Module):
         hold_mean = _ratio(hold_charge, hold_hours)
 
         quantities = torch.stack([charge, energy, hours], 1).flatten(1)
-        by_node = _ratio(integral, covered).transpose(1, 2).flatten(1)
+        by_node = _ratio(integral, covered) + self.origin[:, None]
+        by_node = by_node.transpose(1, 2).flatten(1)
         node_seen = _above(covered, 0).transpose(1, 2).flatten(1)
         fields = [
             (quantities, timed.expand_as(quantities)),
@@ -309,11 +325,11 @@ class Summary(nn.Module):
             (top_charge, timed),
             (top_hours, timed),
             (top_mean + (TOP + HOLD) / 2, in_top),
-            ((_ratio(top_second, top_hours) - top_mean.square()).clamp(min=0.0).sqrt(), in_top),
+            (_spread(_ratio(top_second, top_hours), top_mean, top_mean + 0.1), in_top),
             (hold_charge, timed),
             (hold_hours, timed),
             (hold_mean, in_hold),
-            ((_ratio(hold_square, hold_hours) - hold_mean.square()).clamp(min=0.0).sqrt(), in_hold),
+            (_spread(_ratio(hold_square, hold_hours), hold_mean, hold_mean), in_hold),
             (relax_low, in_rest),
             (relax_high, in_rest),
             (dip_charge, charged),
@@ -321,8 +337,9 @@ class Summary(nn.Module):
         ]
         per_sensor = torch.stack(
             [
-                _ratio(sensor_integral, sensor_hours), sensor_low, sensor_high,
-                sensor_high - sensor_low, piece.sensor_first, piece.sensor_last,
+                _ratio(sensor_integral, sensor_hours) + self.origin, sensor_low + self.origin,
+                sensor_high + self.origin, sensor_high - sensor_low,
+                piece.sensor_first + self.origin, piece.sensor_last + self.origin,
                 loop_charge - loop_discharge,
             ],
             2,
