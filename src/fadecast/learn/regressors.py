@@ -67,7 +67,7 @@ def _best(model: Callable[[int], Any], x: Array, log_life: Array) -> Any:
 
 
 def _forest(x: Array, y: Array, seed: int) -> Any:
-    return RandomForestRegressor(500, max_features="sqrt", n_jobs=-1, random_state=seed).fit(x, y)
+    return RandomForestRegressor(500, max_features="sqrt", random_state=seed).fit(x, y)
 
 
 def _boosting(x: Array, y: Array, seed: int) -> Any:
