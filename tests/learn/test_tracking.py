@@ -154,6 +154,21 @@ def test_a_second_job_and_a_killed_one_resumed(result, config, store, client, mo
         assert torch.equal(value, resumed.forecaster.state_dict()[name]), name
 
 
+def test_a_run_is_not_resumed_as_another(result, config, store, client, tmp_path) -> None:
+    longer = config.training.model_copy(update={"epochs": 3})
+    other = Store(tmp_path / "other", create=True)
+    for number in range(18):
+        other.write(made_up_cell(number, cycles=60))
+    run_id = result.run.run_id
+    for settings, cells, what in (
+        (config.model_copy(update={"training": longer}), store, "training.epochs"),
+        (config, other, "data_digest"),
+    ):
+        with pytest.raises(TrainingError, match=f"it began with another {what}"):
+            train(settings, store=cells, resume=run_id)
+    assert client.get_run(run_id).info.status == "FINISHED"
+
+
 def test_the_process_wide_state_is_left_alone(result, config) -> None:
     assert mlflow.active_run() is None
     assert mlflow.get_tracking_uri() != config.tracking.uri

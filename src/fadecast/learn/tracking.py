@@ -29,8 +29,11 @@ from fadecast.forecast.scorecard import Scorecard
 from fadecast.learn.config import TrackingConfig
 
 _SQLITE = "sqlite:///"
-_PARAM_LENGTH, _DIGEST = 500, 36
+_DIGEST = 36
 _BATCH = 500
+
+PARAM_LENGTH = 500
+"""Characters that are recorded of a setting."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Run:
 
     def params(self, values: Mapping[str, object]) -> None:
         """Settings; a long one is cut (the whole configuration is an artifact)."""
-        rows = [Param(name, str(value)[:_PARAM_LENGTH]) for name, value in values.items()]
+        rows = [Param(name, str(value)[:PARAM_LENGTH]) for name, value in values.items()]
         self.client.log_batch(self.run_id, params=rows)
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:

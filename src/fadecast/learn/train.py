@@ -22,8 +22,8 @@ from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
 from fadecast.learn.fit import fit
 from fadecast.learn.predict import forecast_cells
 from fadecast.learn.run import RunInfo, save_run
-from fadecast.learn.split import PARTS, split_cells
-from fadecast.learn.tracking import Run, environment, tracked
+from fadecast.learn.split import PARTS, Split, split_cells
+from fadecast.learn.tracking import PARAM_LENGTH, Run, environment, find_run, tracked
 from fadecast.network.forecaster import Forecaster
 
 NETWORK = "network"
@@ -58,7 +58,8 @@ def train(
     Args:
         config: all that decides the result, together with the store.
         store: the cells.
-        resume: id of a run that was stopped; it goes on after its last finished epoch.
+        resume: id of a run that was stopped; it goes on after its last finished epoch. The cells
+            and all settings must be those it began with.
         console: where progress is shown; ``None`` for silence.
 
     Raises:
@@ -75,8 +76,11 @@ def train(
             "no cell is left to test on", fix="Raise data.split.test or name data.split.held_out"
         )
     say(f"{len(sequences)} cells: " + ", ".join(f"{len(c)} {part}" for part, c in parts.items()))
+    digest = data_digest(sequences)
+    if resume is not None:
+        _check_same(config, resume, _settings(config, split, digest))
     with tracked(config.tracking, config.name, resume=resume) as run:
-        info = RunInfo(config, split, data_digest(sequences), str(store.path), run.run_id)
+        info = RunInfo(config, split, digest, str(store.path), run.run_id)
         if resume is None:
             _record_inputs(run, info, parts)
         scorecards = _judge_baselines(config, run, parts, say) if config.baselines else {}
@@ -112,9 +116,8 @@ class _EpochMetrics(Callback):
 
 
 def _record_inputs(run: Run, info: RunInfo, parts: Mapping[str, Sequence[CellSequence]]) -> None:
-    run.params(info.config.flat() | {"data_digest": info.data_digest})
+    run.params(_settings(info.config, info.split, info.data_digest))
     run.params({f"cells.{part}": len(cells) for part, cells in parts.items()})
-    run.params({"split_digest": info.split.digest})
     run.json(info.config.to_json(), "config.json")
     run.json(info.split.to_json(), "split.json")
     run.json(environment(), "environment.json")
@@ -129,6 +132,26 @@ def _record_inputs(run: Run, info: RunInfo, parts: Mapping[str, Sequence[CellSeq
                 "citation": members[0].metadata.citation,
             }
             run.dataset(source, data_digest(members), part, facts)
+
+
+def _settings(config: TrainConfig, split: Split, digest: str) -> dict[str, str]:
+    """All that decides the result."""
+    return config.flat() | {"data_digest": digest, "split_digest": split.digest}
+
+
+def _check_same(config: TrainConfig, run_id: str, settings: Mapping[str, str]) -> None:
+    """Refuse to go on with a run under other settings: its record would be of neither."""
+    began = find_run(config.tracking, run_id).data.params
+    changed = [
+        name
+        for name, value in settings.items()
+        if began.get(name) != value[:PARAM_LENGTH] and not name.startswith("tracking.")
+    ]
+    if changed:
+        raise TrainingError(
+            f"it began with another {', '.join(changed[:5])}", where=f"run {run_id}",
+            fix="Resume with the store and the configuration of that run, or start a new one",
+        )  # fmt: skip
 
 
 def _judge_baselines(
