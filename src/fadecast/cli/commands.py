@@ -76,6 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(args=None if arguments is None else list(arguments))
     except FadecastError as error:
         refuse(error)
+    except OSError as error:  # of the system: no space, no right to write, a folder for a file
+        refuse(
+            FadecastError(
+                error.strerror or str(error), where=str(error.filename or ""),
+                fix="Check the paths, their rights and the space left on the disk",
+            )
+        )  # fmt: skip
     except ModuleNotFoundError as error:
         root = (error.name or "").split(".")[0]
         if root not in EXTRA_OF:

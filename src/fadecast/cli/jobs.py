@@ -14,6 +14,7 @@ from fadecast.forecast.forecast import Forecasts
 
 if TYPE_CHECKING:
     from fadecast.learn.config import TrackingConfig
+    from fadecast.learn.train import TrainResult
     from fadecast.runtime.stream import Stream
 
 CHUNK: Final = 512
@@ -60,6 +61,25 @@ def replay(stream: Stream, record: CellRecord) -> Iterator[Forecasts]:
         chunk = slice(start, start + CHUNK)
         yield from stream.push({name: values[chunk] for name, values in record.samples.items()})
     yield from stream.close()
+
+
+def log_figures(result: TrainResult) -> None:
+    """Draw how the network did on the test cells, one self-contained page, into the tracked run."""
+    from fadecast.learn.train import NETWORK
+    from fadecast.report import figures
+
+    forecasts, lives = result.forecasts, {s.cell_id: s.life for s in result.test}
+    drawn = {
+        "Predicted life": figures.predicted_life(forecasts, lives),
+        "Calibration of the risks": figures.calibration(forecasts, lives),
+        "Worst cells": figures.worst_cells(result.scorecards[NETWORK].worst(20)),
+    }
+    parts = [
+        f"<h2>{title}</h2>" + figure.to_html(full_html=False, include_plotlyjs=number == 0)
+        for number, (title, figure) in enumerate(drawn.items())
+    ]
+    page = '<!doctype html><meta charset="utf-8"><title>Test cells</title>' + "\n".join(parts)
+    result.run.text(page, "figures.html")
 
 
 def export_run(run_id: str, out: Path, store: Path | None, tracking: TrackingConfig) -> str:

@@ -35,8 +35,6 @@ JUDGED: Final = {
     "at_100.mape": "MAPE\nat 100",
     "at_100.rmse": "RMSE\nat 100",
     "any_cycle.coverage_90": "5–95 %\ncovers",
-    "at_100.concordance": "ranking\nat 100",
-    "any_cycle.any_50.auroc": "AUROC\nin 50",
 }
 """Figures of a scorecard that are printed, and their headings; a run keeps the whole card."""
 
@@ -98,7 +96,7 @@ def judged(scorecards: Mapping[str, Scorecard], title: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE)
     table.add_column("model", no_wrap=True)
     for heading in ("cells", *(JUDGED[key] for key in keys)):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, figures in cards.items():
         cells = str(len(scorecards[name].cells))
         table.add_row(name, cells, *(_number(figures.get(key), ".3g") for key in keys))
