@@ -280,3 +280,17 @@ def test_demo_runs_the_whole_line(
     assert scored == set(Store("demo/unseen").cell_ids())
     assert Session.load("demo/bundle").manifest["training"]["config"]["name"] == "short"
     assert (tmp_path / "demo" / "report.html").stat().st_size > 100_000
+
+
+def test_a_path_that_cannot_be_written_is_refused(
+    recording: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    cells = tmp_path / "cells.csv"
+    assert run("ingest", recording, "-o", tmp_path / "file", "--cells", cells) == 2
+    assert "Not a directory" in capsys.readouterr().err
+    (tmp_path / "folder").mkdir()
+    assert run("ingest", recording, "-o", tmp_path / "store", "--cells", cells) == 0
+    assert run("score", tmp_path / "store", "-b", bundle, "-o", tmp_path / "folder") == 2
+    assert "Is a directory" in capsys.readouterr().err
+    assert not list(tmp_path.glob(".folder*"))

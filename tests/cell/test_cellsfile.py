@@ -71,3 +71,10 @@ def test_a_wrong_table_says_what_is_wrong(tmp_path: Path, lines: list[str], word
 def test_a_missing_table(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="No such file"):
         read_specs(tmp_path / "nothing.csv")
+
+
+def test_a_table_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cells.csv"
+    path.write_text("cell_id,nominal_capacity_ah\na,2", encoding="utf-16")
+    with pytest.raises(ReadError, match="UTF-8"):
+        read_specs(path)

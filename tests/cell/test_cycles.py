@@ -128,3 +128,17 @@ def test_the_rule_as_a_plain_loop(current: list[float]) -> None:
         before = now
         out.append(count)
     assert assign_cycles(_columns(current, step), nominal).tolist() == out
+
+
+def test_a_count_that_is_no_number_is_refused_and_changes_nothing() -> None:
+    counter = CycleCounter(1.0)
+    before = repr(counter)
+    with pytest.raises(CheckError, match="cycle_count"):
+        counter.number(_columns(np.zeros(2)) | {"cycle_count": np.array(["one", "two"])})
+    assert repr(counter) == before
+
+
+def test_a_count_that_goes_back_is_noted() -> None:
+    counter = CycleCounter(1.0)
+    counter.number(_columns(np.zeros(5)) | {"cycle_count": np.array([1, 2, np.nan, 1, -1])})
+    assert counter.went_back == 1

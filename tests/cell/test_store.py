@@ -260,3 +260,17 @@ def test_a_killed_write_leaves_whole_cells_only(tmp_path: Path, delay: float) ->
     assert_same(store.read("a"), record("a", 40))
     store.clear_partial(older_than_second=-1.0)
     assert not list((tmp_path / "store/.partial").iterdir())
+
+
+def test_a_store_that_was_killed_before_its_header_stood_is_begun_again(tmp_path: Path) -> None:
+    (tmp_path / "cells").mkdir()
+    (tmp_path / ".store.json.a1b2").write_bytes(b"")
+    store = Store(tmp_path, create=True)
+    store.write(record("x"))
+    assert Store(tmp_path).cell_ids() == ["x"]
+
+
+def test_a_folder_of_cells_that_is_no_beginning_does_not_become_a_store(tmp_path: Path) -> None:
+    (tmp_path / "cells" / "mine").mkdir(parents=True)
+    with pytest.raises(StoreError, match="holds other files"):
+        Store(tmp_path, create=True)

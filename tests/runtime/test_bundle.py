@@ -166,3 +166,27 @@ def test_worst_error() -> None:
     assert worst_error(np.array([np.nan]), np.zeros(1)) == np.inf
     assert worst_error(np.zeros(0), np.zeros(0)) == 0.0
     assert summary_error(np.ones((2, 384)), np.ones((2, 384))) == 0.0
+
+
+@pytest.mark.parametrize("value", ["NaN", '"\\ud800"', "[" * 950 + "]" * 950])
+def test_a_manifest_that_could_not_have_been_written_is_refused(copy: Path, value: str) -> None:
+    text = (copy / MANIFEST).read_text().rstrip()
+    (copy / MANIFEST).write_text(f'{text[:-1]}, "more": {value}}}')
+    with pytest.raises(TamperedError, match=MANIFEST):
+        Session.load(copy)
+
+
+@pytest.mark.parametrize("name", ["graphs", "end_of_life", "training", "versions"])
+def test_a_manifest_of_other_shape_is_refused(copy: Path, name: str) -> None:
+    _reseal(copy, **{name: [1]})
+    with pytest.raises(TamperedError, match=MANIFEST):
+        Session.load(copy)
+
+
+def test_links_in_a_circle_and_impossible_paths(copy: Path) -> None:
+    (copy / GOLDEN).unlink()
+    (copy / GOLDEN).symlink_to(GOLDEN)
+    with pytest.raises(BundleError, match=GOLDEN):
+        Session.load(copy)
+    with pytest.raises(BundleError, match=MANIFEST):
+        Session.load("nul\0byte")

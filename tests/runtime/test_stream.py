@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -213,7 +214,8 @@ def test_a_refused_push_leaves_the_stream_as_it_was(session: Session) -> None:
     before = stream.save()
     bad = rows(50, 60)
     del bad["current_ampere"]
-    for columns in (bad, rows(50, 60) | {"cycle_count": np.arange(10)}):
+    counts = np.arange(10), np.array(["one"] * 10)
+    for columns in (bad, *(rows(50, 60) | {"cycle_count": count} for count in counts)):
         with pytest.raises(CheckError):
             stream.push(columns)
     assert stream.save() == before
@@ -274,3 +276,20 @@ def test_a_state_with_wrong_arrays(session: Session) -> None:
 def test_a_state_is_small(session: Session) -> None:
     assert len(_saved(session)) < 16_000
     assert isinstance(session.restore(_saved(session)), Stream)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"count": float("nan")}, {"count": 1.5}, {"count": -5}, {"count": 10**30}, {"dropped": -1},
+        {"nominal_capacity_ah": -1.0}, {"discharged_ah": float("inf")}, {"recorded": 7},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_state_with_an_impossible_counter(session: Session, changes: dict[str, object]) -> None:
+    arrays = load(_saved(session))
+    header = json.loads(arrays["header"].tobytes())
+    header["counter"] |= changes
+    altered = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    with pytest.raises(ReadError, match="counter"):
+        session.restore(dump(arrays | {"header": altered}))

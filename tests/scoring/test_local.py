@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fadecast.cell.cycles import assign_cycles
 from fadecast.cell.record import CellMetadata, CellRecord
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import FIELDS, CycleSummaries
@@ -148,3 +149,33 @@ def test_other_number_and_text_types(
     report = score(write(tmp_path / "x.parquet", table), cells, session, tmp_path / "s.parquet")
     assert report.ok
     check(report, {"b": streamed["b"]})
+
+
+def test_a_cell_over_many_numbered_files(
+    session: Session, tmp_path: Path, cells: Path, streamed: dict[str, Any]
+) -> None:
+    """part-10 comes after part-9, and a folder that ends in .parquet is no file."""
+    folder = tmp_path / "in" / "cells.parquet"
+    folder.mkdir(parents=True)
+    for part, rows in enumerate(np.array_split(np.arange(len(SERIES["b"]["voltage_volt"])), 12)):
+        columns = {name: values[rows] for name, values in SERIES["b"].items()}
+        write(folder / f"part-{part}.parquet", as_table("b", columns))
+    report = score(folder.parent, cells, session, tmp_path / "s.parquet")
+    assert report.problems == {}
+    check(report, {"b": streamed["b"]})
+
+
+def test_a_recorded_count_may_be_null_for_whole_batches(
+    session: Session, tmp_path: Path, cells: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a log that writes the count only where it changes: it goes on until the next one."""
+    count = assign_cycles(SERIES["b"], SPECS["b"].nominal_capacity_ah)
+    sparse = np.where(np.diff(count, prepend=-1) > 0, count.astype(float), np.nan)
+    columns = SERIES["b"] | {"cycle_count": pa.array(sparse, from_pandas=True)}
+    path = write(tmp_path / "x.parquet", as_table("b", columns))
+    whole = pq.read_table(score(path, cells, session, tmp_path / "whole.parquet").out)
+    monkeypatch.setattr("fadecast.scoring.tables.SAMPLE_ROWS", 7)
+    report = score(path, cells, session, tmp_path / "s.parquet")
+    assert report.problems == {}
+    for name in ("cycle_count", "rul_p50", "soh"):
+        np.testing.assert_allclose(pq.read_table(report.out)[name], whole[name], 1e-5, 1e-5)

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fadecast.cell.cycles import assign_cycles
 from fadecast.errors import BundleError, ConfigError, ReadError
 from fadecast.runtime import Session
 from fadecast.scoring.local import score
-from tests.bundles import made_up_cycles, made_up_spec
+from tests.bundles import made_up_columns, made_up_cycles, made_up_spec
 from tests.scoring.cells import SERIES, SPECS, as_table, check, write, write_cells
 
 
@@ -167,3 +168,25 @@ def test_rows_without_a_cell_are_passed_over(
     report = score(path, cells, session, tmp_path / "s.parquet")
     check(report, {"a": streamed["a"]})
     assert "without a cell_id" in report.problems["input"]
+
+
+def test_what_is_doubtful_is_said(session: Session, tmp_path: Path, cells: Path) -> None:
+    series = SERIES["b"]
+    count = assign_cycles(series, SPECS["b"].nominal_capacity_ah)
+    small = made_up_spec("small", nominal_capacity_ah=0.002)
+    write_cells(cells, SPECS | {"small": small})
+    milliampere = made_up_columns(3, nominal_capacity_ah=2.0)  # a cell of 2 mAh, its current in mA
+    parts = [
+        as_table("b", series | {"cycle_count": np.where(count > 4, count - 4, count)}),
+        as_table("small", milliampere),
+    ]
+    report = score(write(tmp_path / "x.parquet", *parts), cells, session, tmp_path / "s.parquet")
+    assert "cycle_count goes back" in report.problems["b"]
+    assert "nominal capacities: are current in A" in report.problems["small"]
+
+
+def test_counts_of_cycles_out_of_range(session: Session, tmp_path: Path, cells: Path) -> None:
+    charge = {"discharge_throughput": np.ones(2, np.float32)}
+    table = as_table("a", {"cycle_count": np.array([1.0, 1e300]), **charge})
+    report = score(write(tmp_path / "x.parquet", table), cells, session, tmp_path / "s.parquet")
+    assert "out of range" in report.problems["a"]

@@ -319,3 +319,16 @@ def test_calce_files_of_one_cell_are_stitched(recorded_data: Path, tmp_path: Pat
     assert joined["test_time_second"][-1] - joined["test_time_second"][0] == pytest.approx(
         wall[-1] - wall[0], rel=1e-3
     )
+
+
+def test_names_that_are_no_utf_8_or_no_cell(tmp_path: Path) -> None:
+    folder = files_of(tmp_path / "raw", cells=1)
+    write_csv(folder / "Zelle ü.csv", columns(3))
+    shutil.copy(folder / "Zelle ü.csv", os.fsdecode(os.fsencode(folder) + b"/Zelle_\xfc.csv"))
+    report = run(folder, tmp_path / "store")
+    assert Store(tmp_path / "store").cell_ids() == ["c0", "long"]
+    refused = {row.file: row.findings[0] for row in report.rows if row.status == "quarantined"}
+    assert set(refused) == {f"{folder}/Zelle_\\xfc.csv", f"{folder}/Zelle ü.csv"}
+    assert "not UTF-8" in refused[f"{folder}/Zelle_\\xfc.csv"]
+    assert "'files'" in refused[f"{folder}/Zelle ü.csv"]
+    assert set(json.loads((tmp_path / "store" / "quarantine.json").read_text())) == set(refused)

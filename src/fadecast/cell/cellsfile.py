@@ -71,10 +71,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         for i in numbers:
             table = table.set_column(i, names[i], table.column(i).cast(pa.float64()))
         rows: list[dict[str, Any]] = table.to_pylist()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeError, pa.ArrowException) as error:
         raise ReadError(
-            str(error).split("\n")[0], where=path.name, fix="Give a CSV or Parquet table of cells"
-        ) from None
+            str(error).split("\n")[0], where=path.name,
+            fix="Give a table of cells as Parquet or as CSV (UTF-8, commas, decimal points)",
+        ) from None  # fmt: skip
     missing = [name for name in _REQUIRED if name not in names]
     unknown = [name for name in names if name not in (*_COLUMNS, FILES)]
     if missing or unknown:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fadecast.cell.columns import COLUMNS
-from fadecast.cell.samples import CHANNELS, Samples, to_samples
+from fadecast.cell.samples import CHANNELS, Samples, to_numbers, to_samples
 from fadecast.errors import CheckError
 
 CHARGE_RATE: Final = 0.01
@@ -45,6 +45,7 @@ class CycleCounter:
         current_ampere: current of the last sample.
         last_second: time of the last sample, NaN before the first.
         dropped: rows that were not usable so far.
+        went_back: samples so far whose recorded count was below one before them.
     """
 
     nominal_capacity_ah: float
@@ -55,6 +56,7 @@ class CycleCounter:
     current_ampere: float = 0.0
     last_second: float = float("nan")
     dropped: int = 0
+    went_back: int = 0
 
     def number(self, columns: Mapping[str, NDArray[Any]]) -> tuple[Samples, NDArray[np.int64]]:
         """The usable samples among the next rows, and ``(n_samples,)`` the cycle of each.
@@ -63,14 +65,16 @@ class CycleCounter:
             columns: time-series columns by name, each ``(n_rows,)``, ``n_rows ≥ 0``.
 
         Raises:
-            CheckError: as ``to_samples``; or ``cycle_count`` has another length, or comes and goes
-                between chunks.
+            CheckError: as ``to_samples``; or ``cycle_count`` is not numeric, has another length, or
+                comes and goes between chunks. The counter is as it was before.
         """
         samples = to_samples(columns, previous_second=self.last_second)
-        numbers = columns.get("cycle_count")
-        if numbers is not None and np.shape(numbers) != samples.kept.shape:
+        numbers = None
+        if "cycle_count" in columns:
+            numbers = to_numbers("cycle_count", columns["cycle_count"])
+        if numbers is not None and numbers.shape != samples.kept.shape:
             raise CheckError(
-                f"cycle_count has shape {np.shape(numbers)}, expected {samples.kept.shape}"
+                f"cycle_count has shape {numbers.shape}, expected {samples.kept.shape}"
             )
         if len(samples.kept):
             self._settle(numbers is not None)
@@ -80,7 +84,7 @@ class CycleCounter:
             return samples, np.zeros(0, np.int64)
         if numbers is None:
             return samples, self._by_throughput(samples)
-        return samples, self._as_recorded(np.asarray(numbers)[samples.kept])
+        return samples, self._as_recorded(numbers[samples.kept])
 
     def close(self, count: int | None = None) -> None:
         """End the present cycle (or the one given, from elsewhere): what follows is a later one."""
@@ -120,14 +124,14 @@ class CycleCounter:
         self.current_ampere = float(current[-1])
         return count
 
-    def _as_recorded(self, numbers: NDArray[Any]) -> NDArray[np.int64]:
+    def _as_recorded(self, recorded: NDArray[np.float64]) -> NDArray[np.int64]:
         """Never going back; a missing (NaN) or impossible number takes the one before it."""
-        recorded = np.asarray(numbers, np.float64)
         column = COLUMNS["cycle_count"]
         known = (recorded >= column.low) & (recorded <= column.high)
         count = np.maximum(np.where(known, recorded, 0.0).astype(np.int64), self.count)
         count = np.maximum.accumulate(count)
         self.count = int(count[-1])
+        self.went_back += int(np.sum(recorded[known] < count[known]))
         return count
 
 

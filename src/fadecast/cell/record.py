@@ -26,6 +26,11 @@ FIXTURES: Final = ("unknown", "none", "spring", "fixed_gap", "constant_force")
 _CELL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=@-]{0,127}")
 
 
+def is_cell_id(name: str) -> bool:
+    """Whether a cell may have this name: it is also that of a folder and of lanes in tables."""
+    return _CELL_ID.fullmatch(name) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class CellSpec:
     """The declared design of a cell: all that a forecast needs besides what is measured.
@@ -54,7 +59,7 @@ class CellSpec:
 
     def __post_init__(self) -> None:
         where = f"cell {self.cell_id!r}"
-        if not (isinstance(self.cell_id, str) and _CELL_ID.fullmatch(self.cell_id)):
+        if not (isinstance(self.cell_id, str) and is_cell_id(self.cell_id)):
             raise CheckError(
                 f"cell_id {self.cell_id!r} is not a plain name",
                 fix="Use 1–128 letters, digits or ._+=@- and start with a letter or digit",

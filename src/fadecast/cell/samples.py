@@ -79,7 +79,7 @@ def to_samples(
             fix=f"Every time series needs {', '.join(REQUIRED)}",
         )
     names = [*REQUIRED, *(name for name in SENSOR_COLUMNS if name in columns)]
-    rows = {name: _numbers(name, columns[name]) for name in names}
+    rows = {name: to_numbers(name, columns[name]) for name in names}
     if len({len(column) for column in rows.values()}) > 1:
         lengths = {name: len(column) for name, column in rows.items()}
         raise CheckError(f"columns differ in length: {lengths}")
@@ -108,7 +108,12 @@ def to_samples(
     return Samples(values, observed, kept, last)
 
 
-def _numbers(name: str, column: NDArray[Any]) -> NDArray[np.float64]:
+def to_numbers(name: str, column: NDArray[Any]) -> NDArray[np.float64]:
+    """``(n_rows,)`` float64 of a column.
+
+    Raises:
+        CheckError: it holds something else, or has another shape.
+    """
     try:
         numbers = np.asarray(column, np.float64)
     except (TypeError, ValueError):
@@ -123,4 +128,4 @@ def _in_range(name: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
     return (values >= column.low) & (values <= column.high)  # False for NaN
 
 
-__all__ = ["CHANNELS", "OBSERVED", "SENSOR_COLUMNS", "Samples", "to_samples"]
+__all__ = ["CHANNELS", "OBSERVED", "SENSOR_COLUMNS", "Samples", "to_numbers", "to_samples"]

@@ -56,9 +56,9 @@ class Store:
         if not header.exists():
             if not create:
                 _fail("no store here", self.path, "Make one with `fadecast ingest PATHS -o STORE`")
-            if self.path.is_dir() and any(self.path.iterdir()):
+            if self.path.is_dir() and not all(map(_is_a_beginning, self.path.iterdir())):
                 _fail("the folder holds other files", self.path, "Choose a new or empty folder")
-            self._cells.mkdir(parents=True)
+            self._cells.mkdir(parents=True, exist_ok=True)
             write_json(header, _STORE_HEADER)
         found = read_json(header)
         if found != _STORE_HEADER:
@@ -171,9 +171,10 @@ def data_digest(record: CellRecord) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Canonical JSON, written beside ``path`` and renamed over it."""
+    text = _canonical(value, indent=1) + b"\n"
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     with os.fdopen(handle, "wb") as file:
-        file.write(_canonical(value, indent=1) + b"\n")
+        file.write(text)
     Path(name).replace(path)
 
 
@@ -193,6 +194,12 @@ def _canonical(value: Any, indent: int | None = None) -> bytes:
     return json.dumps(
         value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=indent
     ).encode()
+
+
+def _is_a_beginning(path: Path) -> bool:
+    """Whether this is what a store holds that was killed before its header stood."""
+    empty = path.name == "cells" and path.is_dir() and not any(path.iterdir())
+    return empty or path.name.startswith(".store.json.")
 
 
 def _reject_constant(name: str) -> NoReturn:

@@ -7,7 +7,9 @@
     MODEL_CARD.md    for people
 
 The manifest is canonical JSON that carries the SHA-256 of its own content as ``fingerprint``, so
-one changed byte anywhere shows.
+one changed byte anywhere shows. That proves a bundle whole, not who made it: somebody who forges a
+graph can seal it anew, under another fingerprint. Where that matters, compare the fingerprint with
+one that came another way.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ KEYS: Final = frozenset(
     {"format", "version", "fingerprint", "files", "tables", "graphs", "training", "end_of_life",
      "versions"}
 )  # fmt: skip
+SECTIONS: Final = ("files", "graphs", "training", "end_of_life", "versions")
+"""Keys that hold a table of their own (``tables`` too; that is compared as a whole)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +163,10 @@ def read_bundle(path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
             f"bundle format {manifest.get('version')!r}, this library reads {VERSION}", folder,
             "Export the run again with this version, or install the version that wrote it",
         )  # fmt: skip
-    if verify and content != seal(manifest):
+    if verify and not _is_sealed(manifest, content):
         _tampered(folder / MANIFEST, "it does not match its own fingerprint")
-    if set(manifest) != KEYS or not isinstance(manifest["files"], dict):
-        _tampered(folder / MANIFEST, f"its keys are not {sorted(KEYS)}")
+    if set(manifest) != KEYS or not all(isinstance(manifest[k], dict) for k in SECTIONS):
+        _tampered(folder / MANIFEST, f"its keys are not {sorted(KEYS)}, {SECTIONS} being tables")
     if set(manifest["files"]) != set(FILES):
         _tampered(folder / MANIFEST, f"it lists {sorted(manifest['files'])}, not {sorted(FILES)}")
     _agree(manifest["tables"], folder)
@@ -171,6 +175,13 @@ def read_bundle(path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
         if verify and hashlib.sha256(data).hexdigest() != manifest["files"][name]:
             _tampered(folder / name, "it does not match its recorded hash")
     return Bundle(folder, manifest, files)
+
+
+def _is_sealed(manifest: Mapping[str, Any], content: bytes) -> bool:
+    try:
+        return content == seal(manifest)
+    except (ValueError, RecursionError):  # NaN, half a character, deeper than can be written
+        return False
 
 
 def _agree(found: Any, folder: Path) -> None:
@@ -189,16 +200,19 @@ def _agree(found: Any, folder: Path) -> None:
 
 
 def _read(folder: Path, name: str) -> bytes:
-    path = folder / name
+    path, reason = folder / name, ""
     try:
         if path.resolve(strict=True).parent != folder.resolve():
             _tampered(path, "it leads out of the bundle's folder")
         return path.read_bytes()
     except OSError as error:
-        _refuse(
-            f"{name} cannot be read ({error.strerror})", folder,
-            f"A bundle holds {', '.join((MANIFEST, *FILES))}",
-        )  # fmt: skip
+        reason = str(error.strerror)
+    except (RuntimeError, ValueError) as error:  # links in a circle, a path that cannot be one
+        reason = str(error)
+    _refuse(
+        f"{name} cannot be read ({reason})", folder,
+        f"A bundle holds {', '.join((MANIFEST, *FILES))}",
+    )  # fmt: skip
 
 
 def _canonical(value: Any) -> bytes:

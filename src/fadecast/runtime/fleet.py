@@ -30,9 +30,6 @@ CELLS: Final = 512
 NONE: Final = -1
 """In place of a cycle number: no open cycle, no cycle yet."""
 
-LEAST_DISCHARGE: Final = 0.01
-"""Discharge of a cycle, in nominal capacities, from which it counts as one."""
-
 _DISCHARGE: Final = INDEX["discharge_throughput"]
 
 Floats = NDArray[np.float32]
@@ -58,7 +55,7 @@ class Carried:
         open_cycle: ``(n,)`` its number, or ``NONE``.
         memory: ``(n, forecast_state_size)`` state after the last forecast.
         last_cycle: ``(n,)`` number of the last closed cycle, or ``NONE``.
-        discharged: ``(n,)`` bool, whether any closed cycle held a discharge.
+        discharged: ``(n,)`` largest discharge of a closed cycle, in nominal capacities.
         window: ``(n, 3)``; design: ``(n, N_DESIGN)``.
     """
 
@@ -68,7 +65,7 @@ class Carried:
     open_cycle: Counts
     memory: Floats
     last_cycle: Counts
-    discharged: NDArray[np.bool_]
+    discharged: Floats
     window: Floats
     design: Floats
 
@@ -79,7 +76,7 @@ class Carried:
         return cls(
             np.zeros((n, session.summary_state_size), floats), np.zeros((n, N_FIELDS), floats),
             np.zeros((n, N_FIELDS), bool), none, np.zeros((n, session.forecast_state_size), floats),
-            none.copy(), np.zeros(n, bool), np.zeros((n, 3), floats),
+            none.copy(), np.zeros(n, floats), np.zeros((n, 3), floats),
             np.zeros((n, N_DESIGN), floats),
         )  # fmt: skip
 
@@ -243,8 +240,8 @@ class Fleet:
         self._queue.append((lanes, count, values, observed, elapsed[:, None].astype(np.float32)))
         self.waiting += len(lanes)
         self.carried.last_cycle[lanes] = count  # the rows of a cell rise: the last one stays
-        drawn = values[:, _DISCHARGE] * observed[:, _DISCHARGE] > LEAST_DISCHARGE
-        self.carried.discharged[lanes[drawn]] = True
+        drawn = values[:, _DISCHARGE] * observed[:, _DISCHARGE]
+        np.maximum.at(self.carried.discharged, lanes, drawn)
 
     def _grow(self, size: int) -> None:
         old, self.carried = self.carried, Carried.empty(size, self.session)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fadecast.cell.columns import COLUMNS
 from fadecast.cell.cycles import CycleCounter
 from fadecast.cell.record import CellSpec
 from fadecast.cell.summaries import CycleSummaries
@@ -122,8 +123,9 @@ class Stream:
             header = json.loads(arrays["header"].tobytes())
             known = header["format"] == FORMAT and header["version"] == VERSION
             fingerprint = header["fingerprint"]
-            spec, counter = CellSpec(**header["spec"]), _counter(header["counter"])
-        except (ValueError, KeyError, TypeError, CheckError) as error:
+            spec = CellSpec(**header["spec"])
+            counter = _counter(header["counter"], spec)
+        except (ValueError, KeyError, TypeError, RecursionError, CheckError) as error:
             raise ReadError(f"the saved stream is damaged ({error})", fix=_FIX) from None
         if not known:
             raise ReadError("the saved stream has another format version", fix=_FIX)
@@ -149,10 +151,18 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _counter(saved: Mapping[str, Any]) -> CycleCounter:
+def _counter(saved: Mapping[str, Any], spec: CellSpec) -> CycleCounter:
     values = dict(saved)
+    numbers = [value for key, value in values.items() if key != "recorded" and value is not None]
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
+        raise TypeError("its counter is not made of numbers")
+    if values["nominal_capacity_ah"] != spec.nominal_capacity_ah:
+        raise ValueError("its counter is of another cell")
+    if values["recorded"] not in (None, True, False):
+        raise TypeError("its counter does not say whether cycles are numbered")
+    for name, most in (("count", COLUMNS["cycle_count"].high), ("dropped", float("inf"))):
+        if not (isinstance(values[name], int) and 0 <= values[name] <= most + 1):
+            raise ValueError(f"{name} of its counter is {values[name]!r}")
     if values["last_second"] is None:
         values["last_second"] = float("nan")
-    if not all(value is None or isinstance(value, int | float) for value in values.values()):
-        raise TypeError("its counter is not made of numbers")
     return CycleCounter(**values)

@@ -13,7 +13,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fadecast.cell.columns import COLUMNS
 from fadecast.cell.record import CellSpec
+from fadecast.cell.rules import MUCH_CHARGE
 from fadecast.cell.summaries import FIELDS, N_FIELDS
 from fadecast.errors import CheckError
 from fadecast.runtime.fleet import Fleet
@@ -23,6 +25,8 @@ from fadecast.scoring.writer import ScoreWriter
 
 ENOUGH: Final = 1 << 14
 """Closed cycles that are forecast together."""
+LEAST_DISCHARGE: Final = 0.01
+"""Discharge of a cycle, in nominal capacities, from which it counts as one."""
 
 
 class Scorer:
@@ -64,8 +68,9 @@ class Scorer:
                 continue
             part = slice(starts[row], starts[row + 1])
             columns = {name: values[part] for name, values in batch.columns.items()}
-            if not np.isfinite(columns.get("cycle_count", np.zeros(0))).any():
-                columns.pop("cycle_count", None)
+            counts = columns.get("cycle_count", np.zeros(0))
+            if not (np.isfinite(counts).any() or self._fleet.counters[lane].recorded):
+                columns.pop("cycle_count", None)  # null throughout is as good as absent
             self._given[lane] += part.stop - part.start
             try:
                 chunk = self._fleet.number(lane, columns)
@@ -87,9 +92,10 @@ class Scorer:
         observed = np.isfinite(values)
         values[~observed] = 0.0
         count = batch.columns["cycle_count"]
-        numbered = np.isfinite(count) & (count >= 0)
+        known = COLUMNS["cycle_count"]
+        numbered = (count >= known.low) & (count <= known.high)  # False for NaN
         for cell in np.unique(batch.cell[~numbered]):
-            self._fail(batch.cell_ids[cell], "a cycle_count is missing or negative")
+            self._fail(batch.cell_ids[cell], "a cycle_count is missing or out of range")
         count = np.where(numbered, count, 0).astype(np.int64)
         self.push_summaries(batch.cell_ids, batch.cell, count, values, observed)
 
@@ -137,7 +143,17 @@ class Scorer:
                     f"{dropped} of {given} rows were not usable (not finite, out of range, or "
                     "time that does not rise)"
                 )
-            elif not self._fleet.carried.discharged[lane]:
+            elif went_back := self._fleet.counters[lane].went_back:
+                self.problems[cell_id] = (
+                    f"cycle_count goes back; {went_back} samples were taken into the highest cycle "
+                    "so far: number the cycles on"
+                )
+            elif (drawn := self._fleet.carried.discharged[lane]) > MUCH_CHARGE:
+                self.problems[cell_id] = (
+                    f"a cycle discharges {drawn:.3g} nominal capacities: are current in A, time in "
+                    "s and nominal_capacity_ah in Ah, and is cycle_count right?"
+                )
+            elif not drawn > LEAST_DISCHARGE:
                 self.problems[cell_id] = (
                     "no cycle holds a discharge: is the current signed, charge positive?"
                 )

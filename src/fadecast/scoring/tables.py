@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ class Batch:
 
 
 def find_tables(paths: Iterable[Path]) -> list[Path]:
-    """The files, and the ``*.parquet`` of the folders, in the order of their names.
+    """The files, and the ``*.parquet`` of the folders, by name with numbers in it by value.
 
     Raises:
         ReadError: a path does not exist, or there is no Parquet file.
@@ -71,7 +72,8 @@ def find_tables(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise ReadError("no such file or folder", where=str(path))
-        found += sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        inside = (file for file in path.rglob("*.parquet") if file.is_file())
+        found += sorted(inside, key=_natural) if path.is_dir() else [path]
     if not found:
         raise ReadError(
             "no Parquet file here", where=", ".join(map(str, paths)),
@@ -153,6 +155,11 @@ def _take_apart(table: Table, batch: pa.RecordBatch) -> Batch:
         columns[name] = array if together else array[order]
     cell = cell if together else cell[order]
     return Batch(encoded.dictionary.to_pylist(), cell, columns, unnamed)
+
+
+def _natural(path: Path) -> list[tuple[str, int]]:
+    """So that part-10 comes after part-9: a cell that is split over files must be in time order."""
+    return [(text, int(number)) for text, number in re.findall(r"(\D*)(\d+)", f"{path}\0" + "0")]
 
 
 def _first_line(error: Exception) -> str:

@@ -21,7 +21,7 @@ from fadecast.cell.record import CellRecord, CellSpec
 from fadecast.cell.store import Store, read_json, write_json
 from fadecast.errors import CheckError, FadecastError, StoreError
 from fadecast.sources.part import Part
-from fadecast.sources.plan import Group, file_digest, find_files, group_files
+from fadecast.sources.plan import Group, file_digest, find_files, group_files, printable
 from fadecast.sources.readers import design, read_file
 from fadecast.sources.stitch import in_order, stitch, to_record
 
@@ -103,7 +103,7 @@ def ingest(
     specs = read_specs(cells) if cells else {}
     files = find_files(paths, [target.path, *([cells] if cells else [])])
     groups, refused = group_files(files, read_patterns(cells) if cells else {})
-    rows = [_quarantined(str(path), "", "", error) for path, error in refused.items()]
+    rows = [_quarantined(printable(path), "", "", error) for path, error in refused.items()]
     owners: dict[str, str] = {}
     _note_quarantine(target, rows)
     for done, group in enumerate(groups):

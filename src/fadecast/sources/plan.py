@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -60,6 +61,11 @@ def file_digest(path: Path) -> str:
     return total.hexdigest()
 
 
+def printable(path: Path) -> str:
+    """A path as text that can be written anywhere: bytes that are no UTF-8 show as escapes."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def find_files(paths: Iterable[Path], leave_out: Sequence[Path]) -> list[Path]:
     """Files to look at: those given, and in folders those with a known suffix, sorted.
 
@@ -103,6 +109,7 @@ def group_files(
     for path in files:
         owner = None
         try:
+            _check_name(path)
             owner = _owner(path, patterns)
             name = detect(path)
         except DataError as error:
@@ -129,6 +136,14 @@ def group_files(
         for cell, members in by_cell.items()
     ]
     return sorted([*published, *cells], key=lambda group: group.files), refused
+
+
+def _check_name(path: Path) -> None:
+    if printable(path) != str(path):
+        raise ReadError(
+            "the name is not UTF-8", where=printable(path),
+            fix="Rename the file or its folder, with plain letters best",
+        )  # fmt: skip
 
 
 def _owner(path: Path, patterns: Mapping[str, Sequence[str]]) -> str | None:

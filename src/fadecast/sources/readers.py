@@ -14,7 +14,7 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
-from fadecast.cell.record import CellRecord, CellSpec
+from fadecast.cell.record import CellRecord, CellSpec, is_cell_id
 from fadecast.errors import ReadError
 from fadecast.sources import (
     arbin,
@@ -227,8 +227,15 @@ def design(cell_id: str, specs: Mapping[str, CellSpec], where: str) -> CellSpec:
         ReadError: it is not declared.
     """
     if cell_id not in specs:
+        what = f"the design of cell {cell_id!r} is not declared"
+        if not is_cell_id(cell_id):
+            raise ReadError(
+                f"{what}, and that is no name that a cell may have", where=where,
+                fix=f"Name a cell in the table of cells (--cells) and give {where} in its column "
+                "'files'; a cell_id written in the data must be 1–128 letters, digits or ._+=@-",
+            )  # fmt: skip
         raise ReadError(
-            f"the design of cell {cell_id!r} is not declared", where=where,
+            what, where=where,
             fix=f"Add a row {cell_id},<nominal_capacity_ah>,<voltage_min_v>,<voltage_max_v> to the "
             "table of cells (--cells)",
         )  # fmt: skip
