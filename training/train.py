@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fadecast.cell.store import Store
-from fadecast.cli.jobs import export_run
+from fadecast.cli.jobs import export_run, log_figures
 from fadecast.cli.show import judged
 from fadecast.errors import FadecastError
 from fadecast.learn.config import TrainConfig
@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         config = TrainConfig.from_yaml(options.config)
         result = train(config, store=Store(options.store), resume=options.resume, console=console)
+        log_figures(result)
         console.print(judged(result.scorecards, "Judged on the test cells"))
         run_id = result.run.run_id
         console.print(f"run {run_id}")

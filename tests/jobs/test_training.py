@@ -62,6 +62,16 @@ def test_the_bundle_is_in_the_run_and_registered(folder: Path, run_id: str, tmp_
     assert mlflow_onnx.load_model(str(model)).graph.output[0].name == graph.output[0].name
 
 
+def test_the_run_shows_its_figures(folder: Path, run_id: str, tmp_path) -> None:
+    uri = f"sqlite:///{folder}/mlruns/mlflow.db"
+    page = Path(MlflowClient(uri, uri).download_artifacts(run_id, "figures.html", str(tmp_path)))
+    text = page.read_text("utf-8")
+    assert text.count("Plotly.newPlot(") == 3
+    for title in ("Predicted life", "Calibration of the risks", "Worst cells"):
+        assert f"<h2>{title}</h2>" in text
+    assert "<script src=" not in text, "it needs nothing from elsewhere"
+
+
 def test_a_run_is_judged_again_with_the_same_result(folder: Path, run_id: str) -> None:
     out = folder / "card.json"
     evaluate.main([run_id, "--config", str(folder / "tiny.yaml"), "--json", str(out)])

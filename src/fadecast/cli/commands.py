@@ -168,12 +168,14 @@ def train(
 ) -> None:
     """Train the forecaster and the baselines, judge them on unseen cells, record it in MLflow."""
     from fadecast.cell.store import Store
+    from fadecast.cli.jobs import log_figures
     from fadecast.cli.show import judged
     from fadecast.learn.config import TrainConfig
     from fadecast.learn.train import train as run_job
 
     settings, console = TrainConfig.from_yaml(config), Console()
     result = run_job(settings, store=Store(store), resume=resume, console=console)
+    log_figures(result)
     console.print(judged(result.scorecards, "Judged on the test cells"))
     console.print(
         f"run {result.run.run_id}\n"
