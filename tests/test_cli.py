@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
@@ -294,3 +295,18 @@ def test_a_path_that_cannot_be_written_is_refused(
     assert run("score", tmp_path / "store", "-b", bundle, "-o", tmp_path / "folder") == 2
     assert "Is a directory" in capsys.readouterr().err
     assert not list(tmp_path.glob(".folder*"))
+
+
+@pytest.mark.parametrize(("factor", "word"), [(-1, "sign"), (1000, "mA")])
+def test_stream_refuses_what_ingest_would(
+    factor: float, word: str, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = made_up_columns(4)
+    columns["current_ampere"] = columns["current_ampere"] * factor
+    pq.write_table(pa.table(columns), tmp_path / "made-up.parquet")
+    (tmp_path / "cells.csv").write_text(CELLS)
+    cells = tmp_path / "cells.csv"
+    assert run("stream", tmp_path / "made-up.parquet", "-b", bundle, "--cells", cells) == 2
+    said = capsys.readouterr()
+    assert word in said.err
+    assert said.out == ""

@@ -274,3 +274,13 @@ def test_a_folder_of_cells_that_is_no_beginning_does_not_become_a_store(tmp_path
     (tmp_path / "cells" / "mine").mkdir(parents=True)
     with pytest.raises(StoreError, match="holds other files"):
         Store(tmp_path, create=True)
+
+
+def test_a_store_may_be_read_by_those_whom_the_umask_lets(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        filled(tmp_path / "store", ["x"])
+    finally:
+        os.umask(before)
+    modes = {p.stat().st_mode & 0o777 for p in (tmp_path / "store").rglob("*") if p.is_file()}
+    assert modes == {0o644}

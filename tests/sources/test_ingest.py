@@ -332,3 +332,15 @@ def test_names_that_are_no_utf_8_or_no_cell(tmp_path: Path) -> None:
     assert "not UTF-8" in refused[f"{folder}/Zelle_\\xfc.csv"]
     assert "'files'" in refused[f"{folder}/Zelle ü.csv"]
     assert set(json.loads((tmp_path / "store" / "quarantine.json").read_text())) == set(refused)
+
+
+def test_a_copy_of_a_file_is_not_counted_twice(tmp_path: Path) -> None:
+    folder = files_of(tmp_path / "raw", cells=1)
+    run(folder, tmp_path / "once")
+    shutil.copy(folder / "long_1.parquet", folder / "long_1 copy.parquet")
+    report = run(folder, tmp_path / "store")
+    refused = [row.findings[0] for row in report.rows if row.status == "quarantined"]
+    assert len(refused) == 1
+    assert "a copy of long_1" in refused[0]
+    assert Store(tmp_path / "store").digest() == Store(tmp_path / "once").digest()
+    assert not any("file_missing" in said for row in report.rows for said in row.findings)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -172,10 +173,10 @@ def data_digest(record: CellRecord) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Canonical JSON, written beside ``path`` and renamed over it."""
     text = _canonical(value, indent=1) + b"\n"
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with partial.open("xb") as file:  # not mkstemp: others may read a store where the umask lets
         file.write(text)
-    Path(name).replace(path)
+    partial.replace(path)
 
 
 def read_json(path: Path) -> Any:

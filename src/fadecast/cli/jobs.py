@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fadecast.cell.cellsfile import read_specs
+from fadecast.cell.checks import check_strict
 from fadecast.cell.record import CellRecord
 from fadecast.cell.store import Store
 from fadecast.errors import ConfigError
@@ -26,7 +27,7 @@ def open_record(path: Path, cells: Path | None, cell_id: str | None) -> CellReco
 
     Raises:
         ConfigError: there are several cells and none was named, or the named one is not there.
-        DataError: the store or the file cannot be read.
+        DataError: the store or the file cannot be read, or ``ingest`` would quarantine the cell.
     """
     if (path / "store.json").exists():
         store = Store(path)
@@ -34,7 +35,9 @@ def open_record(path: Path, cells: Path | None, cell_id: str | None) -> CellReco
     from fadecast.sources.readers import read
 
     records = {r.spec.cell_id: r for r in read(path, read_specs(cells) if cells else {})}
-    return records[_choose(list(records), cell_id, path)]
+    record = records[_choose(list(records), cell_id, path)]
+    check_strict(record)  # a store holds only what passed when it was ingested
+    return record
 
 
 def _choose(names: list[str], wanted: str | None, path: Path) -> str:

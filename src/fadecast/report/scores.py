@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from fadecast.cell.columns import COLUMNS
 from fadecast.cell.life import CAUSES, EndOfLife
 from fadecast.cell.record import CellSpec
 from fadecast.errors import CheckError, ReadError
@@ -59,6 +60,8 @@ def read_scores(path: str | os.PathLike[str]) -> Scores:
             where=where,
             fix="Make it with: fadecast score",
         ) from None
+    if len(set(table.column_names)) < table.num_columns:
+        raise CheckError("a column name occurs twice", where=where, fix="Score the cells again")
     missing = [c for c in ("cell_id", "cycle_count", *SCORE_COLUMNS) if c not in table.column_names]
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
@@ -70,8 +73,12 @@ def read_scores(path: str | os.PathLike[str]) -> Scores:
         raise CheckError("the table has no row", where=where, fix="Score at least one cell")
     cell, names = _cells(table, where)
     counts = _numbers(table, "cycle_count", where)
-    if not np.isfinite(counts).all():
-        raise CheckError("cycle_count has an empty entry", where=where, fix="Score the cells again")
+    known = COLUMNS["cycle_count"]
+    if not ((counts >= known.low) & (counts <= known.high)).all():
+        raise CheckError(
+            "cycle_count has an entry that is empty or out of range", where=where,
+            fix="Score the cells again",
+        )  # fmt: skip
     order = np.lexsort((counts, cell))
     columns = {name: _numbers(table, name, where)[order] for name in SCORE_COLUMNS}
     cell, cycle = cell[order], counts[order].astype(np.int64)
@@ -133,6 +140,7 @@ def _check(
         (np.isnan(columns["valid"]), "valid is empty"),
         (again, "the cycle comes twice"),
         (valid & ~finite, "a valid forecast is empty or not finite"),
+        (np.isinf(columns["soh"]) | np.isinf(columns["novelty"]), "soh or novelty is infinite"),
         (valid & ~ordered, "the quantiles of the remaining life are negative or out of order"),
         (valid & ~likely, "a risk is not between 0 and 1"),
     ):

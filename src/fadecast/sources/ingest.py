@@ -173,8 +173,14 @@ def _read_group(
     rows: list[IngestRow] = []
     parts: dict[str, list[tuple[str, Part]]] = {}
     names = {str(path): name for path, name in zip(group.files, group.readers, strict=True)}
+    first: dict[str, str] = {}
     for file, name in names.items():
         path = Path(file)
+        twin = first.setdefault(file_digest(path), file)
+        if twin != file:
+            again = CheckError(f"it is a copy of {Path(twin).name}", fix="Remove one of the two")
+            rows.append(_quarantined(file, name, group.cell_id or "", again))
+            continue
         try:
             items = read_file(path, name)
         except FadecastError as error:
@@ -194,7 +200,8 @@ def _read_group(
                     records.append(item)
             except FadecastError as error:
                 rows.append(_quarantined(file, name, cell, error))
-    lost = group.lost + len({row.file for row in rows if row.status == "quarantined"})
+    copies = len(names) - len(first)
+    lost = group.lost + len({r.file for r in rows if r.status == "quarantined"}) - copies
     for cell, named in parts.items():
         ordered = in_order(named)
         try:
