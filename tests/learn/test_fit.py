@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from fadecast.errors import TrainingError
 from fadecast.forecast.evaluate import evaluate
 from fadecast.learn.baselines import PopulationMean
+from fadecast.learn.calibrate import fit_novelty
 from fadecast.learn.config import TrainingConfig
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.fit import fit
@@ -60,7 +61,7 @@ def test_resume_is_exact(cells, tmp_path: Path, killed_in: int, watched: bool) -
 
 
 class Seen(Callback):
-    """The epochs that ran, with their validation likelihood; stops after ``until`` if given."""
+    """The epochs that ran; killed at the start of epoch ``until``."""
 
     def __init__(self, until: int | None = None) -> None:
         self.epochs: list[int] = []
@@ -72,28 +73,21 @@ class Seen(Callback):
         self.epochs.append(trainer.current_epoch)
 
 
-def test_no_finished_epoch_is_lost_or_added(tmp_path: Path) -> None:
+def test_no_finished_epoch_is_lost_or_added(cells, tmp_path: Path) -> None:
     """Not even those after the best one, while early stopping is waiting or when it has stopped."""
-    population = [made_up_sequence(n, cycles=160) for n in (3, 7, 9, 12, 20, 25, 31, 40)]
-    parts = population[:4], population[4:]
-    training = TrainingConfig(
-        epochs=25, patience=3, batch_cells=2, seed=4, learning_rate=2e-2, accelerator="cpu"
-    )
-    seen, killed, rest, more = Seen(), Seen(until=11), Seen(), Seen()
-    whole = fit(*parts, NETWORK, training, folder=tmp_path / "whole", callbacks=[seen])
-    best = torch.load(tmp_path / "whole" / "best.ckpt", weights_only=True)["epoch"]
-    assert seen.epochs == [*range(12)], "this seed stops early"
-    assert best == 8
-    folder = tmp_path / "cut"
+    still = 1e-12  # so that the first epoch is the best one
+    training = TrainingConfig(epochs=9, patience=3, learning_rate=still, accelerator="cpu")
+    parts = cells[:4], cells[9:]
+    killed, rest, more = Seen(until=3), Seen(), Seen()
     with pytest.raises(RuntimeError, match="killed"):
-        fit(*parts, NETWORK, training, folder=folder, callbacks=[killed])
-    resumed = fit(*parts, NETWORK, training, folder=folder, resume=True, callbacks=[rest])
-    again = fit(*parts, NETWORK, training, folder=folder, resume=True, callbacks=[more])
-    assert killed.epochs == [*range(11)]
-    assert rest.epochs == [11]
+        fit(*parts, NETWORK, training, folder=tmp_path, callbacks=[killed])
+    resumed = fit(*parts, NETWORK, training, folder=tmp_path, resume=True, callbacks=[rest])
+    again = fit(*parts, NETWORK, training, folder=tmp_path, resume=True, callbacks=[more])
+    assert killed.epochs == [0, 1, 2]
+    assert rest.epochs == [3]
     assert more.epochs == []
-    for name, value in weights(whole).items():
-        assert torch.equal(value, weights(resumed)[name]), name
+    assert torch.load(tmp_path / "best.ckpt", weights_only=True)["epoch"] == 0
+    for name, value in weights(resumed).items():
         assert torch.equal(value, weights(again)[name]), name
 
 
@@ -172,3 +166,8 @@ def test_scales_and_novelty_are_of_the_training_cells_alone(population, tmp_path
     for name in ("scaler.centre", "scaler.scale", "scaler.change_scale", "novelty.whiten"):
         assert torch.equal(one.state_dict()[name], other.state_dict()[name])
     assert not torch.equal(one.recalibration.offset, other.recalibration.offset)
+
+
+def test_a_collapsed_network_is_a_message() -> None:
+    with pytest.raises(TrainingError, match="encodes all training cycles alike"):
+        fit_novelty(Forecaster(NETWORK), [torch.ones(30, NETWORK.hidden)])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fadecast.errors import TrainingError
 from fadecast.learn.losses import competing_risks_nll
 from fadecast.network.forecaster import Forecaster
 from fadecast.network.heads import log_hazards
@@ -53,5 +54,15 @@ def fit_recalibration(
 
 
 def fit_novelty(forecaster: Forecaster, encodings: Sequence[Tensor]) -> None:
-    """Fit the novelty score to the encodings ``(T, width)`` of the training cells."""
-    forecaster.novelty.fit(torch.cat(list(encodings)))
+    """Fit the novelty score to the encodings ``(T, width)`` of the training cells.
+
+    Raises:
+        TrainingError: they are all the same, so there is no scale for a distance.
+    """
+    try:
+        forecaster.novelty.fit(torch.cat(list(encodings)))
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise TrainingError(
+            "the network encodes all training cycles alike",
+            fix="Lower training.learning_rate, or train on more cells",
+        ) from error
