@@ -21,7 +21,7 @@ from fadecast.cell.record import CellMetadata, CellSpec
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import FIELDS, CycleSummaries
 from fadecast.errors import CheckError, TrainingError
-from fadecast.network import batch, summary
+from fadecast.network import arithmetic, batch, summary
 from fadecast.network.batch import summarise_record
 
 
@@ -110,9 +110,10 @@ def _summaries(store: Store, cell_id: str) -> CycleSummaries:
 
 
 def _key(store: Store, cell_id: str) -> str:
-    code = "".join(inspect.getsource(module) for module in (samples, cycles, summary, batch))
-    arithmetic = hashlib.sha256((code + "\n".join(FIELDS)).encode()).hexdigest()
-    return hashlib.sha256(f"{store.cell_digest(cell_id)} {arithmetic}".encode()).hexdigest()
+    modules = (samples, cycles, arithmetic, summary, batch)
+    code = "".join(inspect.getsource(module) for module in modules) + "\n".join(FIELDS)
+    made_by = hashlib.sha256(code.encode()).hexdigest()
+    return hashlib.sha256(f"{store.cell_digest(cell_id)} {made_by}".encode()).hexdigest()
 
 
 def _load(path: Path) -> CycleSummaries | None:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from fadecast.cell.summaries import BINS, SENSORS
+from fadecast.network.arithmetic import above, fade_in, ratio, spread, two_sum
 
 REST_RATE: Final = 2.13e-3
 """C-rate below which a cell rests. Odd on purpose: no logger's rounding lands on it."""
@@ -36,7 +37,6 @@ TOP: Final = 0.875
 """Where the upper voltage range begins, as a share of the window; it fades in over ``RAMP``."""
 HOLD: Final = 0.985
 """Where the constant-voltage hold begins, as a share of the window; it fades in over ``RAMP``."""
-RAMP: Final = 0.01
 SMALL_CHARGE: Final = 0.02
 """Least charge, in nominal capacities, from which an efficiency or a loop is computed."""
 
@@ -73,42 +73,9 @@ class _Piece(NamedTuple):
     sensor_last: Tensor
 
 
-def _two_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """``a + b`` rounded, and the error of the rounding (Knuth's branch-free form)."""
-    total = a + b
-    rest = total - a
-    return total, (a - (total - rest)) + (b - rest)
-
-
-def _ratio(top: Tensor, bottom: Tensor) -> Tensor:
-    """``top / bottom``, 0 where ``bottom`` is not positive."""
-    some = (bottom > 0).to(top.dtype)
-    return some * top / (bottom * some + (1 - some))
-
-
-def _spread(square: Tensor, mean: Tensor, size: Tensor) -> Tensor:
-    """Standard deviation from the mean square; fades out below 2 % of ``size``.
-
-    The difference of two nearly equal numbers is known to 1e-7 of their size only, and a plain
-    square root would turn that into 3e-4: noise where a current is constant.
-    """
-    variance = (square - mean.square()).clamp(min=0.0)
-    return _ratio(variance, (variance + (0.02 * size).square()).sqrt())
-
-
-def _above(x: Tensor, threshold: float) -> Tensor:
-    """1 where ``x`` exceeds the threshold, else 0."""
-    return (x > threshold).to(x.dtype)
-
-
-def _fade_in(x: Tensor, start: float) -> Tensor:
-    """0 below ``start``, 1 from ``start + RAMP``, linear between: no edge for noise to cross."""
-    return ((x - start) / RAMP).clamp(0.0, 1.0)
-
-
 def _join(a: _Piece, b: _Piece) -> Tensor:
     """The state of two pieces whose common interval is already in ``b.sums``."""
-    sums, error = _two_sum(a.sums, b.sums)
+    sums, error = two_sum(a.sums, b.sums)
     counts_a, counts_b = a.sums[:, -_COUNTS:], b.sums[:, -_COUNTS:]
     gates = [0] * 4 + [*range(1, _COUNTS)] * 2
     some_a, some_b = counts_a[:, gates] > 0, counts_b[:, gates] > 0
@@ -196,7 +163,7 @@ class Summary(nn.Module):
         old, new = _Piece(*a.split(_SIZES, 1)), _Piece(*b.split(_SIZES, 1))
         between = self._integrate(old.tail.unsqueeze(1), new.head.unsqueeze(1))
         between = torch.cat([between, torch.zeros_like(new.sums[:, :_COUNTS])], 1)
-        sums, error = _two_sum(new.sums, between)
+        sums, error = two_sum(new.sums, between)
         return _join(old, new._replace(sums=sums, carry=new.carry + error))
 
     def _scale(self, samples: Tensor, observed: Tensor, window: Tensor) -> Tensor:
@@ -222,13 +189,13 @@ class Summary(nn.Module):
         middle = (a + b) / 2
         step = b - a
         both = a[..., :1] * b[..., :1]
-        gap = _above(b[..., 1:2], GAP_HOURS) * both
+        gap = above(b[..., 1:2], GAP_HOURS) * both
         hours = b[..., 1:2] * (both - gap)
         level = middle[..., 2:3]
         place = level.clamp(0.0, 1.0)
         rate = middle[..., 3:4]
         charge = (rate * hours).abs()
-        charging, discharging = _above(rate, REST_RATE), _above(-rate, REST_RATE)
+        charging, discharging = above(rate, REST_RATE), above(-rate, REST_RATE)
         seen = a[..., 5 + _N :] * b[..., 5 + _N :]
         sensors = middle[..., 5 : 5 + _N] * seen
 
@@ -242,10 +209,10 @@ class Summary(nn.Module):
         resting = (1 - charging - discharging) * hours
         change = step[..., 2:3] * (both - gap)
         jump = step[..., 3:4]
-        jumped = _above(jump.abs(), STEP_RATE)
-        quick = jumped * (1 - _above(b[..., 1:2], STEP_HOURS)) * (both - gap)
-        hold = _fade_in(level, HOLD) * charging
-        top = _fade_in(level, TOP) * charging - hold
+        jumped = above(jump.abs(), STEP_RATE)
+        quick = jumped * (1 - above(b[..., 1:2], STEP_HOURS)) * (both - gap)
+        hold = fade_in(level, HOLD) * charging
+        top = fade_in(level, TOP) * charging - hold
         centre = level - (TOP + HOLD) / 2
         still = (1 - jumped) * change
         scalars = torch.cat(
@@ -295,29 +262,29 @@ class Summary(nn.Module):
         highest, lowest = piece.extremes[:, :2], -piece.extremes[:, 2:4]
         sensor_high, sensor_low = piece.extremes[:, 4 : 4 + _N], -piece.extremes[:, 4 + _N :]
 
-        any_sample, sensed = _above(counts[:, :1], 0), _above(counts[:, 1:], 0)
-        timed = _above(total_hours.sum(1, keepdim=True) + rest, 0)
-        in_rest, in_top, in_hold = _above(rest, 0), _above(top_hours, 0), _above(hold_hours, 0)
-        both_ways = _above(total_charge.amin(1, keepdim=True), SMALL_CHARGE)
-        charged, discharged = _above(total_charge, SMALL_CHARGE).split(1, 1)
-        top_mean = _ratio(top_first, top_hours)
-        hold_mean = _ratio(hold_charge, hold_hours)
+        any_sample, sensed = above(counts[:, :1], 0), above(counts[:, 1:], 0)
+        timed = above(total_hours.sum(1, keepdim=True) + rest, 0)
+        in_rest, in_top, in_hold = above(rest, 0), above(top_hours, 0), above(hold_hours, 0)
+        both_ways = above(total_charge.amin(1, keepdim=True), SMALL_CHARGE)
+        charged, discharged = above(total_charge, SMALL_CHARGE).split(1, 1)
+        top_mean = ratio(top_first, top_hours)
+        hold_mean = ratio(hold_charge, hold_hours)
 
         quantities = torch.stack([charge, energy, hours], 1).flatten(1)
-        by_node = _ratio(integral, covered) + self.origin[:, None]
+        by_node = ratio(integral, covered) + self.origin[:, None]
         by_node = by_node.transpose(1, 2).flatten(1)
-        node_seen = _above(covered, 0).transpose(1, 2).flatten(1)
+        node_seen = above(covered, 0).transpose(1, 2).flatten(1)
         fields = [
             (quantities, timed.expand_as(quantities)),
             (by_node, node_seen),
             (total_charge, timed.expand(-1, 2)),
             (total_energy, timed.expand(-1, 2)),
-            (_ratio(total_charge[:, 1:], total_charge[:, :1]), both_ways),
-            (_ratio(total_energy[:, 1:], total_energy[:, :1]), both_ways),
+            (ratio(total_charge[:, 1:], total_charge[:, :1]), both_ways),
+            (ratio(total_energy[:, 1:], total_energy[:, :1]), both_ways),
             (total_hours, timed.expand(-1, 2)),
             (rest, timed),
             (gap, any_sample),
-            (_ratio(vi, ii), _above(ii, 0)),
+            (ratio(vi, ii), above(ii, 0)),
             (lowest[:, :1], any_sample),
             (highest[:, :1], any_sample),
             (highest[:, 1:].clamp(min=0.0), any_sample),
@@ -325,11 +292,11 @@ class Summary(nn.Module):
             (top_charge, timed),
             (top_hours, timed),
             (top_mean + (TOP + HOLD) / 2, in_top),
-            (_spread(_ratio(top_second, top_hours), top_mean, top_mean + 0.1), in_top),
+            (spread(ratio(top_second, top_hours), top_mean, top_mean + 0.1), in_top),
             (hold_charge, timed),
             (hold_hours, timed),
             (hold_mean, in_hold),
-            (_spread(_ratio(hold_square, hold_hours), hold_mean, hold_mean), in_hold),
+            (spread(ratio(hold_square, hold_hours), hold_mean, hold_mean), in_hold),
             (relax_low, in_rest),
             (relax_high, in_rest),
             (dip_charge, charged),
@@ -337,14 +304,14 @@ class Summary(nn.Module):
         ]
         per_sensor = torch.stack(
             [
-                _ratio(sensor_integral, sensor_hours) + self.origin, sensor_low + self.origin,
+                ratio(sensor_integral, sensor_hours) + self.origin, sensor_low + self.origin,
                 sensor_high + self.origin, sensor_high - sensor_low,
                 piece.sensor_first + self.origin, piece.sensor_last + self.origin,
                 loop_charge - loop_discharge,
             ],
             2,
         )  # fmt: skip
-        covered_in_time = _above(sensor_hours, 0)
+        covered_in_time = above(sensor_hours, 0)
         per_sensor_seen = torch.stack(
             [covered_in_time, *[sensed] * 5, covered_in_time * both_ways], 2
         )

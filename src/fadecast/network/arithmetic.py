@@ -1,0 +1,43 @@
+"""Small operations that export to ONNX and keep float32 honest."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from torch import Tensor
+
+RAMP: Final = 0.01
+"""Width over which ``fade_in`` rises."""
+
+
+def two_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """``a + b`` rounded, and the error of the rounding (Knuth's branch-free form)."""
+    total = a + b
+    rest = total - a
+    return total, (a - (total - rest)) + (b - rest)
+
+
+def ratio(top: Tensor, bottom: Tensor) -> Tensor:
+    """``top / bottom``, 0 where ``bottom`` is not positive."""
+    some = (bottom > 0).to(top.dtype)
+    return some * top / (bottom * some + (1 - some))
+
+
+def spread(square: Tensor, mean: Tensor, size: Tensor) -> Tensor:
+    """Standard deviation from the mean square; fades out below 2 % of ``size``.
+
+    The difference of two nearly equal numbers is known to 1e-7 of their size only, and a plain
+    square root would turn that into 3e-4: noise where a current is constant.
+    """
+    variance = (square - mean.square()).clamp(min=0.0)
+    return ratio(variance, (variance + (0.02 * size).square()).sqrt())
+
+
+def above(x: Tensor, threshold: float) -> Tensor:
+    """1 where ``x`` exceeds the threshold, else 0."""
+    return (x > threshold).to(x.dtype)
+
+
+def fade_in(x: Tensor, start: float) -> Tensor:
+    """0 below ``start``, 1 from ``start + RAMP``, linear between: no edge for noise to cross."""
+    return ((x - start) / RAMP).clamp(0.0, 1.0)
