@@ -97,7 +97,7 @@ def test_sample_by_sample_equals_whole(length: int) -> None:
 
 
 def test_long_equal_increments_do_not_drift() -> None:
-    """10⁵ equal 1-s samples one by one: the compensation is what keeps the charge exact."""
+    """20 000 equal 1-s samples one by one: the compensation is what keeps the charge exact."""
     samples = torch.tensor([[[1.0, 3.3, 0.3, 25.0, 0.0, 0.0]]])
     observed = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
     state = SUMMARY.start(1)

@@ -86,6 +86,6 @@ class Encoder(nn.Module):
         self.design_scale.copy_(varied / torch.clamp(spread, min=0.05))
 
     def strangeness(self, design: Tensor) -> Tensor:
-        """``(B, 1)`` how many declared properties have a value that no training cell had."""
+        """``(B, 1)`` how many properties that no training cell differed in differ from theirs."""
         off = (design - self.design_centre).abs() > 0.05
         return (off & (self.design_scale == 0)).to(design.dtype).sum(1, keepdim=True)

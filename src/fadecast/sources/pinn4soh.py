@@ -83,7 +83,10 @@ def _record(cell: str, rows: Mapping[str, NDArray[Any]]) -> CellRecord:
     cycles = rows["row_index"].astype(np.int64) + 1
     life = None
     if group.ends_at_failure:
-        life = PublishedLife(len(cycles), definition="the record ends at 80 % of nominal capacity")
+        life = PublishedLife(
+            len(cycles),
+            definition="the record ends at 80 % of nominal capacity (82 % in 10-3, 3-4 and 4-1)",
+        )
     metadata = CellMetadata(
         spec, group.name, published_life=life, licence="none stated: evaluate, do not redistribute",
         citation=group.citation,
