@@ -122,7 +122,7 @@ def test_a_hostile_checkpoint_is_not_run(cells, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def population() -> list[CellSequence]:
-    sequences = [made_up_sequence(n, cycles=160) for n in range(60)]
+    sequences = [made_up_sequence(n, cycles=240) for n in range(60)]
     return [s for s in sequences if s.life.failed]
 
 
@@ -136,13 +136,14 @@ def test_skill_where_there_is_some_and_none_with_shuffled_lives(population, tmp_
     lives = {s.cell_id: s.life for s in test}
     mean = PopulationMean().fit(train, [])
     trivial = evaluate({s.cell_id: mean.forecast(s) for s in test}, lives)
-    training = TrainingConfig(epochs=10, batch_cells=4, learning_rate=1e-2, accelerator="cpu")
-    true = fit(train, [], NETWORK, training, folder=tmp_path / "true")
-    assert error(true, test) < 0.6 * trivial.figures["any_cycle.rel_error"]
+    network = ForecasterConfig(hidden=16, layers=1, dropout=0.0)
+    training = TrainingConfig(epochs=20, batch_cells=4, accelerator="cpu")
+    true = fit(train, [], network, training, folder=tmp_path / "true")
+    assert error(true, test) < 0.7 * trivial.figures["any_cycle.rel_error"]
     order = np.random.default_rng(0).permutation(len(train))
     shuffled = [with_life_of(s, train[j]) for s, j in zip(train, order, strict=True)]
-    false = fit(shuffled, [], NETWORK, training, folder=tmp_path / "false")
-    assert error(false, test) > 0.8 * trivial.figures["any_cycle.rel_error"]
+    false = fit(shuffled, [], network, training, folder=tmp_path / "false")
+    assert error(false, test) > 0.9 * trivial.figures["any_cycle.rel_error"]
 
 
 def test_forecasts_do_not_depend_on_whether_the_record_goes_on(population, tmp_path) -> None:
