@@ -104,6 +104,12 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(cells, tmp_pa
     assert not torch.equal(first, other)
 
 
+def test_five_steps_in_all_can_be_trained(cells, tmp_path: Path) -> None:
+    config = TrainingConfig(epochs=5, batch_cells=len(cells), accelerator="cpu")
+    trained = fit(cells, [], NETWORK, config, folder=tmp_path)
+    assert all(torch.isfinite(p).all() for p in trained.parameters())
+
+
 def test_nothing_to_resume(cells, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="nothing to resume from"):
         fit(cells, [], NETWORK, TrainingConfig(epochs=1), folder=tmp_path, resume=True)

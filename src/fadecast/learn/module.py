@@ -65,7 +65,8 @@ class ForecasterModule(lightning.LightningModule):
         )  # fmt: skip
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, self.config.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches), pct_start=0.2,
+            # With five steps the rise would end at its first one, and divide by zero.
+            total_steps=max(int(self.trainer.estimated_stepping_batches), 6), pct_start=0.2,
         )  # fmt: skip
         return {
             "optimizer": optimiser,
