@@ -55,15 +55,15 @@ def rated_capacity(cell: Any) -> float:
     return 0.93 * whole * span
 
 
-def design(kind: Kind, coordinates: NDArray[np.float64], **fixed: float) -> NDArray[Any]:
-    """``()`` record of dtype ``CELL``: priors of ``kind`` at ``coordinates`` in [0, 1].
+def design(kind: Kind, coordinates: NDArray[np.float64], **fixed: float) -> np.void:
+    """A record of dtype ``CELL``: priors of ``kind`` at ``coordinates`` in [0, 1].
 
     ``fixed`` sets constants by name. ``rated`` follows from the rest unless it is fixed too.
     """
     unknown = sorted(set(fixed) - set(CELL.names or ()))
     if unknown:
         raise ConfigError(f"unknown parameters {unknown}", fix="See physics.parameters.TABLE")
-    cell = np.zeros((), CELL)
+    cell: np.void = np.zeros(1, CELL)[0]
     for parameter, u in zip(TABLE, coordinates, strict=True):
         low, high = parameter.prior(kind.anode, kind.tier, kind.fixture)
         logarithmic = parameter.log and low > 0
@@ -73,17 +73,17 @@ def design(kind: Kind, coordinates: NDArray[np.float64], **fixed: float) -> NDAr
     return cell
 
 
-def central(kind: Kind, **fixed: float) -> NDArray[Any]:
+def central(kind: Kind, **fixed: float) -> np.void:
     """The design in the middle of every prior."""
     return design(kind, np.full(N_COORDINATES, 0.5), **fixed)
 
 
-def vary(cell: NDArray[Any], normals: NDArray[np.float64]) -> NDArray[Any]:
+def vary(cell: np.void, normals: NDArray[np.float64]) -> np.void:
     """A cell of a design: each constant times exp(spread · normal), kept within its limits.
 
     The rated capacity is declared, hence the design's.
     """
-    out = cell.copy()
+    out: np.void = cell.copy()
     for parameter, z in zip(TABLE, normals, strict=True):
         low, high = PARAMETERS[parameter.name].limits
         value = float(cell[parameter.name]) * np.exp(parameter.spread * float(np.clip(z, -4, 4)))

@@ -1,7 +1,8 @@
 """Time stepping of one cell: a step, a segment, a cycle. Compiled; called by ``simulate``.
 
-Every step is implicit in the particles, the reaction distribution and the control, and
-sequential in the slow states, which move by less than a thousandth per step.
+Every step is implicit in the particles, the reaction distribution and the control (BDF2 with
+variable step, implicit Euler for the first step of a segment), and sequential in the slow states,
+which move by less than a thousandth per step.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from math import cos, pi
 from typing import Any, Final
 
 from fadecast.physics import electrochemistry
-from fadecast.physics.electrochemistry import DEPTHS
+from fadecast.physics.electrochemistry import DEPTHS, SHELLS
 from fadecast.physics.electrode import CURRENT, POWER, VOLTAGE, close_step, potential_and_slope
 from fadecast.physics.jit import compiled
 from fadecast.physics.parameters import Cell
@@ -18,6 +19,7 @@ from fadecast.physics.protocol import CAPACITY as MEASURES_CAPACITY
 from fadecast.physics.protocol import GO, HOLD, NOMINAL_VOLTAGE, SELF_DISCHARGE
 from fadecast.physics.state import (
     State,
+    expected_contact,
     update_interface,
     update_interphases,
     update_pressure,
@@ -39,8 +41,21 @@ _STEPS: Final = 160
 def try_step(
     cell: Cell, s: State, w: Any, control: int, target: float, dt: float
 ) -> tuple[float, float, bool]:
-    """Faradaic current and voltage after ``dt`` under a control; nothing is committed."""
+    """Faradaic current and voltage after ``dt`` under a control; nothing is committed.
+
+    Variable-step BDF2 has the form of an implicit Euler step of length dt/a₀ from a combination of
+    the last two profiles, so one elimination serves both.
+    """
     per_charge = 1.0 / (3600.0 * s.capacity)
+    ratio = dt / s.previous_dt if s.previous_dt > 0.0 else 0.0
+    if ratio > 2.3:
+        ratio = 0.0
+    a0 = (1.0 + 2.0 * ratio) / (1.0 + ratio)
+    now = (1.0 + ratio) / a0
+    before = ratio * ratio / ((1.0 + ratio) * a0)
+    effective = dt / a0
+    s.base_x = now * s.mean_x - before * s.before_x
+    s.effective_dt = effective
     expected = 0.0
     for m in range(DEPTHS):
         w.local[m] = w.guess[m]
@@ -48,38 +63,57 @@ def try_step(
     if control == CURRENT:
         expected = target + s.leak * s.voltage
     for m in range(DEPTHS):
+        for k in range(SHELLS):
+            w.base[m, k] = now * w.x[m, k] - before * w.before[m, k]
         w.offset[m], gain = electrochemistry.eliminate(
-            w.x[m], w.surface[m], w.local[m] * per_charge * dt, s.diffusion, s.diffusivity_drop, dt,
+            w.base[m], w.surface[m] + w.local[m] * per_charge * (dt - effective),
+            w.local[m] * per_charge * effective, s.diffusion, s.diffusivity_drop, effective,
             w.upper[m], w.right[m],
         )  # fmt: skip
         w.gain[m] = gain * per_charge
-    s.anode_voltage = electrochemistry.anode_potential(
-        s.lithium - expected * dt / 3600.0, cell.rated, s.branch, cell.sweep_fraction,
-        cell.sweep_height, cell.plateau, cell.branch_gap,
+    # The anode's potential rises steeply where its lithium ends: linear in the current here.
+    moved = dt / 3600.0
+    left = s.lithium - expected * moved
+    potential = electrochemistry.anode_potential(
+        left, cell.rated, s.branch, cell.sweep_fraction, cell.sweep_height, cell.plateau,
+        cell.branch_gap,
     )  # fmt: skip
-    return close_step(
+    touching = expected_contact(cell, s, expected, moved)
+    span = cell.sweep_fraction * cell.rated
+    rise = 2.0 * cell.sweep_height * max(0.0, 1.0 - left / span) / span * moved
+    current, voltage, good = close_step(
         control, target, w.local, w.offset, w.gain, w.newton, s.exchange, s.ionic, s.electronic,
-        s.series, s.anode_exchange * s.contact, s.anode_voltage, s.leak, s.kelvin,
+        s.series + s.constriction / touching + rise, s.anode_exchange * touching,
+        potential - rise * expected, s.leak, s.kelvin,
     )  # fmt: skip
+    s.anode_voltage = potential + rise * (current - expected)
+    return current, voltage, good
 
 
 @compiled
-def commit(cell: Cell, s: State, w: Any, current: float, voltage: float, dt: float) -> None:
-    """Advance every state by a solved step."""
+def commit(cell: Cell, s: State, w: Any, current: float, voltage: float, dt: float) -> float:
+    """Advance every state by a solved step; return the charge passed, mAh/cm²."""
     per_charge = 1.0 / (3600.0 * s.capacity)
     hours = dt / 3600.0
     for m in range(DEPTHS):
+        for k in range(SHELLS):
+            w.before[m, k] = w.x[m, k]
         w.surface[m] = w.offset[m] + w.gain[m] * w.local[m]
         electrochemistry.substitute(w.x[m], w.local[m] * per_charge, w.upper[m], w.right[m])
         w.guess[m] = w.local[m]
+    potential, _ = potential_and_slope(s.mean_x)
+    s.before_x = s.mean_x
+    s.mean_x = s.base_x + current * per_charge * s.effective_dt
+    s.previous_dt = dt
     leaked = s.leak * voltage
+    s.current = current - leaked
+    # From here on the charge that passed counts, not the current at the end of the step.
+    current = (s.mean_x - s.before_x) / (per_charge * dt)
     terminal = current - leaked
-    before, _ = potential_and_slope(s.mean_x)
-    s.mean_x += current * per_charge * dt
     s.lithium -= current * hours
     if cell.branch_gap > 0.0 and current != 0.0:
         s.branch = electrochemistry.branch_after(s.branch, current * hours, cell.rated)
-    heat = 1e-3 * (current * (before - s.anode_voltage) - terminal * voltage)
+    heat = 1e-3 * (current * (potential - s.anode_voltage) - terminal * voltage)
     s.work += 1e-3 * terminal * voltage * dt
     s.heat += heat * dt
     if terminal > 0.0:
@@ -92,7 +126,6 @@ def commit(cell: Cell, s: State, w: Any, current: float, voltage: float, dt: flo
     s.leaked += leaked * hours
     s.time += dt
     s.voltage = voltage
-    s.current = terminal
     update_temperature(cell, s, heat, dt)
     update_interphases(cell, s, hours)
     update_pressure(cell, s, dt)
@@ -104,6 +137,8 @@ def commit(cell: Cell, s: State, w: Any, current: float, voltage: float, dt: flo
     s.peak_pressure = max(s.peak_pressure, s.pressure)
     s.least_x = min(s.least_x, s.mean_x)
     s.most_x = max(s.most_x, s.mean_x)
+    passed: float = abs(terminal) * hours
+    return passed
 
 
 @compiled
@@ -130,13 +165,14 @@ def run_segment(
     elif control == POWER:
         target *= rated * NOMINAL_VOLTAGE
     start = s.time
+    s.previous_dt = 0.0
     passed = 0.0
     first_voltage = s.voltage
     longest = segment.duration
     if control == CURRENT and target == 0.0:
         largest = segment.duration
         dt = segment.duration / 12.0
-        growth = 2.5
+        growth = 2.2
     elif control == VOLTAGE:
         largest = 3600.0
         dt = 10.0
@@ -238,8 +274,7 @@ def run_segment(
                     break
         change = abs(voltage - s.voltage)
         drop = abs(terminal) / max(abs(s.current), 1e-9)
-        commit(cell, s, w, current, voltage, step)
-        passed += abs(s.current) * step / 3600.0
+        passed += commit(cell, s, w, current, voltage, step)
         if len(samples) > 0 and n < len(samples):
             samples[n, 0] = s.time
             samples[n, 1] = s.voltage
@@ -249,6 +284,8 @@ def run_segment(
             samples[n, 5] = number
             n += 1
         if ends or (last and step >= remaining * (1.0 - 1e-9)):
+            break
+        if segment.charge > 0.0 and passed >= segment.charge * rated * (1.0 - 1e-9):
             break
         if holding and mode == VOLTAGE:
             if drop < 0.75:
