@@ -166,7 +166,9 @@ def half_cell(cell: Any, state: Any, model: str = "DFN") -> tuple[Any, Any]:
     exchange = c["exchange_current"] * arr(c["exchange_activation"]) * covered * 10
     diffusion = c["diffusivity"] * arr(c["diffusivity_activation"]) * covered
     resistance = (
-        c["contact_resistance"] + pybamm.sqrt(s["cei_square"]) + (film + interface) / contact
+        c["contact_resistance"]
+        + pybamm.sqrt(s["cei_square"]) / arr(c["conductivity_activation"])
+        + (film / arr(c["conductivity_activation"]) + interface) / contact
     )
 
     def ocp(sto: Any) -> Any:

@@ -112,7 +112,7 @@ TABLE: Final[tuple[Parameter, ...]] = (
     _P("cathode_breathing", "1", "2.1", 0.3, 1.0, 0.05, (0, 1), "P", _OWN),
     _P("irreversible_growth", "nm cm²/mAh", "2.5", 0.02, 5, 0.3, (0, 500), "P", _OWN, log=True),
     _P("thermal_pressure", "MPa/K", "2.1", 0, 0.05, 0.1, (0, 1), "P", _OWN, variants={"constant_force": (0, 0.003)}),
-    _P("relaxation_fast", "1", "2.3", 0.02, 0.06, 0.2, (0, 0.5), "S", "Lee 2021, 30 → 27.6 MPa in 20 h", variants={"constant_force": (0, 0)}),
+    _P("relaxation_fast", "1", "2.3", 0.04, 0.12, 0.2, (0, 0.5), "S", "Lee 2021, 30 → 27.6 MPa in 20 h", variants={"constant_force": (0, 0)}),
     _P("relaxation_fast_hours", "h", "2.3", 5, 20, 0.1, (0.01, 1e5), "S", "Lee 2021"),
     _P("relaxation_slow", "1", "2.3", 0.02, 0.05, 0.2, (0, 0.5), "P", _OWN, variants={"constant_force": (0, 0)}),
     _P("relaxation_slow_hours", "h", "2.3", 50, 300, 0.1, (0.01, 1e6), "P", _OWN),

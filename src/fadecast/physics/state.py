@@ -24,7 +24,7 @@ _RATES = (  # follow from the temperature and the slow state; refreshed when eit
     "anode_exchange", "creep_arrhenius", "critical", "sei_square",
     "cei_square", "rates_pressure", "stripping", "interface", "creep",
     "stripping_slope", "interface_slope", "creep_slope", "diffusivity_drop",
-    "contact", "series", "constriction", "leak", "anode_voltage",
+    "contact", "series", "constriction", "slowness", "leak", "anode_voltage",
 )  # fmt: skip
 _LEDGER = (
     "charged",
@@ -77,6 +77,7 @@ def thermal_rates(cell: Cell, s: State) -> None:
     kelvin = s.kelvin
     kappa = cell.conductivity * electrochemistry.arrhenius(cell.conductivity_activation, kelvin)
     s.rates_kelvin = kelvin
+    s.slowness = cell.conductivity / kappa
     active = cell.active_fraction * s.connected
     s.capacity = electrochemistry.electrode_capacity(
         cell.cathode_thickness, active, cell.lithium_limit
@@ -234,8 +235,8 @@ def update_series(cell: Cell, s: State) -> None:
     """Equation 1.11, V per mA/cm²: ``series``, and ``constriction`` to be divided by contact."""
     film = interphase.sei_resistance(s.sei, cell.sei_thickness, cell.sei_conductivity)
     interface = s.interface + s.interface_slope * (s.pressure - s.rates_pressure)
-    s.series = 1e-3 * (s.separator + cell.contact_resistance + s.cei)
-    s.constriction = 1e-3 * (film + interface)
+    s.series = 1e-3 * (s.separator + cell.contact_resistance + s.cei * s.slowness)
+    s.constriction = 1e-3 * (film * s.slowness + interface)
 
 
 @compiled
