@@ -142,10 +142,10 @@ def plain(cycles: int, charge: float, discharge: float, celsius: float = 25.0) -
     )
 
 
-ZHOU: Final = dict(
-    density=0.96, critical_current=50.0, stripping_factor=20.0, voltage_max=4.3,
-    first_disconnection=0.05, separator_thickness=700.0,
-)  # fmt: skip
+ZHOU: Final = {
+    "density": 0.96, "critical_current": 50.0, "stripping_factor": 20.0, "voltage_max": 4.3,
+    "first_disconnection": 0.05, "separator_thickness": 700.0,
+}  # fmt: skip
 
 
 _ZHOU_MISS: Final = (
@@ -219,7 +219,7 @@ def quantile_of(value: float, kind: Kind, **fixed: float) -> float:
 
 def cathode_swing() -> float:
     """Pressure swing of the cathode relative to that of lithium plating."""
-    fixed = dict(set_pressure=60.0, relaxation_fast=0.0, relaxation_slow=0.0)
+    fixed = {"set_pressure": 60.0, "relaxation_fast": 0.0, "relaxation_slow": 0.0}
     kind = Kind("lithium", "lab", "fixed_gap")
     whole = full_cell(kind, plain(4, 0.1, 0.1), cathode_breathing=0.0, **fixed)
     part = full_cell(kind, plain(4, 0.1, 0.1), anode_breathing=1e-9, **fixed)

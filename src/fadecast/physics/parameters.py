@@ -167,7 +167,7 @@ TABLE: Final[tuple[Parameter, ...]] = (
     _P("sei_activation", "kJ/mol", "6.1", 45, 50, 0.0, (0, 120), "F", "Aktekin 2023"),
     _P("sei_thickness", "µm cm²/mAh", "6.2", 9, 9, 0.0, (0, 1e3), "F", "Aktekin 2023"),
     _P("sei_conductivity", "S/cm", "6.2", 1e-6, 1e-5, 0.3, (1e-10, 1), "P", "not anchored", log=True),
-    _P("cei_rate", "Ω cm²/√h", "6.3", 0.02, 0.3, 0.3, (0, 50), "P", "coated NMC811; uncoated: Koerver 2017", log=True),
+    _P("cei_rate", "Ω cm²/√h", "6.3", 0.03, 1.0, 0.3, (0, 50), "P", "coated NMC811; uncoated: Koerver 2017", log=True),
     _P("cei_activation", "kJ/mol", "6.3", 40, 60, 0.0, (0, 120), "P", _OWN),
     _P("cei_voltage", "V", "6.3", 0.1, 0.1, 0.0, (0.01, 10), "P", _OWN),
     # 7 damage
