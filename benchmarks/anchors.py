@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a table is read by row)
 """The simulator against published experiments: published, simulated, tolerance, verdict, tag.
 
 Which rows calibrate constants and which are predictions was fixed before the simulator was run,

@@ -140,8 +140,8 @@ def slow_cases(n: int, cycles: int) -> list[tuple[str, float]]:
         draw = np.random.default_rng(77 + number)
         cell = design(
             Kind("lithium", "engineered", ("spring", "fixed_gap", "constant_force")[number % 3]),
-            np.clip(draw.random(N_COORDINATES), 0.2, 0.8), excess_lithium=20.0, critical_current=60.0,
-            voltage_max=4.2, **QUIET,
+            np.clip(draw.random(N_COORDINATES), 0.2, 0.8), excess_lithium=20.0,
+            critical_current=60.0, voltage_max=4.2, **QUIET,
         )  # fmt: skip
         # just below the pressure at which stripping at C/2 opens no voids
         wanted = 0.5 * float(cell["rated"]) / float(cell["stripping_factor"]) * 0.9

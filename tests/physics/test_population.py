@@ -56,6 +56,12 @@ def test_a_killed_run_ends_in_the_same_bytes(made, tmp_path, monkeypatch, after)
     assert again == {k: v for k, v in contents(made).items() if ".partial" not in k}
 
 
+@pytest.mark.slow
+def test_workers_write_the_same_bytes(made, tmp_path):
+    assert len(list(generate(CONFIG, tmp_path / "out", workers=2))) == 2
+    assert contents(tmp_path / "out") == contents(made)
+
+
 def test_finished_shards_are_not_simulated_again(made, monkeypatch):
     def never(*args):
         raise AssertionError("a finished shard ran again")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -18,12 +18,14 @@ def _cache_folder() -> str:
     """One folder per version of these sources.
 
     Numba invalidates a cached function when its own file changes, not when a function it calls in
-    another file does; the digest of the whole package closes that hole.
+    another file does; the digest of the whole package closes that hole. The folder is the user's
+    own: compiled code in a place that others may write to would be theirs to choose.
     """
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
-    return str(Path(tempfile.gettempdir()) / "fadecast-numba" / digest.hexdigest()[:16])
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return str(Path(home) / "fadecast" / "numba" / digest.hexdigest()[:16])
 
 
 _FOLDER = _cache_folder()

@@ -12,10 +12,13 @@ number depends on the configuration alone, so the result is the same bytes as an
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+import numba
 import numpy as np
 import yaml
 from numpy.typing import NDArray
@@ -263,22 +266,50 @@ def _write_truth(path: Path, config: Population, shard: Shard, lives: Lives, lat
     partial.replace(path)
 
 
+def make_shard(
+    config: Population, out: Path, number: int,
+    summarise: Callable[[CellRecord], CycleSummaries] | None = None,
+) -> None:  # fmt: skip
+    """Simulate and write one shard unless it is done already."""
+    done = out / "truth" / f"shard-{number:05d}.npz"
+    if done.exists():
+        return
+    store = Store(out)
+    shard = Shard(config, number)
+    lives, latent = run_shard(config, shard)
+    try:
+        for i in range(shard.count):
+            logged = record(config, shard, lives, i)
+            if summarise is not None and config.keep == "summaries":
+                logged = CellRecord(logged.metadata, summaries=summarise(logged))
+            store.write(logged)
+        _write_truth(done, config, shard, lives, latent)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write: {error}", where=str(out),
+            fix="Free some space and run it again; finished shards are kept",
+        ) from error  # fmt: skip
+
+
 def generate(
     config: Population, out: Path, *,
-    summarise: Callable[[CellRecord], CycleSummaries] | None = None,
+    summarise: Callable[[CellRecord], CycleSummaries] | None = None, workers: int = 1,
 ) -> Iterator[tuple[int, int]]:  # fmt: skip
     """Write the population into ``out``; yields (shards done, shards in all) after each.
 
     Args:
         summarise: turns a time series into cycle summaries; needed where the configuration keeps
-            summaries.
+            summaries. A function of a module where ``workers`` is above one.
+        workers: processes; the bytes written do not depend on how many.
 
     Raises:
         ConfigError: ``out`` holds another population, or the disk is full.
     """
     if config.keep == "summaries" and summarise is None:
         raise ConfigError("keep: summaries needs a summariser", where=config.name)
-    store = Store(out, create=True)
+    if workers < 1:
+        raise ConfigError(f"{workers} workers", fix="Give 1 or more")
+    Store(out, create=True)
     header, stated = out / "population.json", config.model_dump(mode="json")
     if header.exists() and json.loads(header.read_text(encoding="utf-8")) != stated:
         raise ConfigError(
@@ -288,23 +319,23 @@ def generate(
     partial = header.with_suffix(".partial")
     partial.write_text(json.dumps(stated, indent=1), encoding="utf-8")
     partial.replace(header)
-    truth = out / "truth"
-    truth.mkdir(exist_ok=True)
-    for number in range(config.shards):
-        done = truth / f"shard-{number:05d}.npz"
-        if not done.exists():
-            shard = Shard(config, number)
-            lives, latent = run_shard(config, shard)
-            try:
-                for i in range(shard.count):
-                    logged = record(config, shard, lives, i)
-                    if summarise is not None and config.keep == "summaries":
-                        logged = CellRecord(logged.metadata, summaries=summarise(logged))
-                    store.write(logged)
-                _write_truth(done, config, shard, lives, latent)
-            except OSError as error:
-                raise ConfigError(
-                    f"cannot write: {error}", where=str(out),
-                    fix="Free some space and run it again; finished shards are kept",
-                ) from error  # fmt: skip
-        yield number + 1, config.shards
+    (out / "truth").mkdir(exist_ok=True)
+    if workers == 1:
+        for number in range(config.shards):
+            make_shard(config, out, number, summarise)
+            yield number + 1, config.shards
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _one_thread) as pool:
+        jobs = [
+            pool.submit(make_shard, config, out, number, summarise)
+            for number in range(config.shards)
+        ]
+        for finished, job in enumerate(as_completed(jobs), 1):
+            job.result()
+            yield finished, config.shards
+
+
+def _one_thread() -> None:
+    """Workers share the cores as processes; threads in them would only get in each other's way."""
+    numba.set_num_threads(1)

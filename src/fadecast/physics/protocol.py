@@ -249,5 +249,11 @@ def vehicle(
 
 
 def longest_samples(segments: Sequence[Segment]) -> int:
-    """An upper bound of the time steps of one program."""
-    return sum(24 if s.duration <= 90 else 160 for s in segments)
+    """An upper bound of the time steps of one program, at the default step."""
+    return sum(_longest(s) for s in segments)
+
+
+def _longest(segment: Segment) -> int:
+    if segment.control == CURRENT and segment.value == 0:
+        return 10
+    return 20 if segment.duration <= 90 else 100
