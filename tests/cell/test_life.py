@@ -60,6 +60,16 @@ def test_a_published_life_wins() -> None:
     assert (life.after, life.until, life.cause, life.failed) == (499, 500, "contact_loss", True)
 
 
+def test_a_published_life_may_be_censored_or_lie_between_checkups() -> None:
+    def found(life: PublishedLife) -> tuple[float, float, str | None]:
+        meta = CellMetadata(spec(), "made-up", published_life=life)
+        out = find_life(table([0.1, 0.1, 0.1, 0.1]), meta, EndOfLife())
+        return out.after, out.until, out.cause
+
+    assert found(PublishedLife(70, None)) == (70, float("inf"), None)
+    assert found(PublishedLife(70, "contact_loss", after=50)) == (50, 70, "contact_loss")
+
+
 def test_no_cycles() -> None:
     with pytest.raises(CheckError, match="no cycles"):
         find_life(table([]), META, EndOfLife())

@@ -87,7 +87,10 @@ def find_life(summaries: CycleSummaries, metadata: CellMetadata, definition: End
         raise CheckError("no cycles", where=f"cell {metadata.spec.cell_id!r}")
     if metadata.published_life is not None:
         published = metadata.published_life
-        return Life(published.cycle - 1, published.cycle, published.cause)
+        if published.cause is None:
+            return Life(published.cycle, float("inf"), None)
+        after = published.cycle - 1 if published.after is None else published.after
+        return Life(after, published.cycle, published.cause)
     capacity = summaries.field("discharge_throughput")
     seen = np.isfinite(capacity)
     count, capacity = summaries.cycle_count[seen], capacity[seen]

@@ -103,11 +103,20 @@ class CellSpec:
 
 @dataclass(frozen=True, slots=True)
 class PublishedLife:
-    """A life stated by the publisher of a data set, for records that do not show it themselves."""
+    """A life stated by the publisher of a data set, for records that do not show it themselves.
+
+    Args:
+        cycle: of failure; where ``cause`` is None the last cycle known alive (censored).
+        cause: one of ``fadecast.cell.life.CAUSES``, or None.
+        definition: in words.
+        after: last cycle known alive before a failure seen only between two check-ups;
+            ``None`` means the cycle before.
+    """
 
     cycle: int
-    cause: str = "capacity_fade"
+    cause: str | None = "capacity_fade"
     definition: str = ""
+    after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

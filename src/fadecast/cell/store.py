@@ -286,4 +286,6 @@ def _metadata(data: Any) -> CellMetadata:
         raise TypeError("a text entry of the metadata is not text")
     if life is not None and not (isinstance(life["cycle"], int) and life["cycle"] > 0):
         raise TypeError(f"published_life.cycle is {life['cycle']!r}")
+    if life is not None and not (life["after"] is None or isinstance(life["after"], int)):
+        raise TypeError(f"published_life.after is {life['after']!r}")
     return CellMetadata.from_json(data)

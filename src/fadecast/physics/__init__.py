@@ -1,0 +1,1 @@
+"""Simulated solid-state cells: reduced-order physics compiled with numba."""

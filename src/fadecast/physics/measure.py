@@ -1,0 +1,122 @@
+"""What a cycler would log of a simulated cell: sensors with noise, drift, steps, gaps and deaths.
+
+The input is the simulated truth of the terminals; nothing hidden (voids, penetration, contact)
+enters, so nothing hidden can leave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fadecast.errors import ConfigError
+from fadecast.physics.jit import compiled
+
+FULL_SCALES: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
+"""Ranges of pressure sensors in MPa."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sensors:
+    """Instruments, 1 σ unless said otherwise.
+
+    Args:
+        voltage_noise: V. current_gain: relative error of one channel. current_noise: relative.
+        temperature_offset, temperature_noise: K.
+        pressure_noise: fraction of full scale, low and high end. pressure_drift: the same per
+            1000 h. pressure_thermal: per K. pressure_hysteresis: fraction of full scale.
+        pressure_bits: of the converter.
+        pressure_missing: share of cells without the sensor. pressure_dies: share whose sensor
+            stops at a random time. gap: probability per cycle of a lost stretch of samples.
+    """
+
+    voltage_noise: float = 1e-3
+    current_gain: float = 1e-3
+    current_noise: float = 2e-4
+    temperature_offset: float = 0.5
+    temperature_noise: float = 0.1
+    pressure_noise: tuple[float, float] = (0.003, 0.010)
+    pressure_drift: tuple[float, float] = (0.001, 0.005)
+    pressure_thermal: tuple[float, float] = (0.0002, 0.0005)
+    pressure_hysteresis: float = 0.005
+    pressure_bits: int = 12
+    pressure_missing: float = 0.1
+    pressure_dies: float = 0.1
+    gap: float = 0.002
+
+    def __post_init__(self) -> None:
+        for name in ("pressure_missing", "pressure_dies", "gap"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}", fix="Give a probability")
+        if not 1 <= self.pressure_bits <= 32:
+            raise ConfigError(f"pressure_bits is {self.pressure_bits}", fix="Give 1 to 32")
+
+
+@compiled
+def play(values: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+    """Play operator: the output follows only once the input has moved by ``width`` (hysteresis)."""
+    out = np.empty_like(values)
+    held = values[0] if len(values) else 0.0
+    for i, value in enumerate(values):
+        held = min(max(held, value - width), value + width)
+        out[i] = held
+    return out
+
+
+def measure_pressure(
+    pressure: NDArray[np.float64], kelvin: NDArray[np.float64], seconds: NDArray[np.float64],
+    sensors: Sensors, draw: np.random.Generator,
+) -> NDArray[np.float64]:  # fmt: skip
+    """A sensor's reading of ``pressure`` in MPa; NaN after its death."""
+    top = 1.5 * float(pressure.max())
+    scale = next((s for s in FULL_SCALES if s >= top), FULL_SCALES[-1])
+    noise = scale * draw.uniform(*sensors.pressure_noise) * draw.normal(size=len(pressure))
+    drift = scale * draw.uniform(*sensors.pressure_drift) * draw.choice((-1.0, 1.0))
+    thermal = scale * draw.uniform(*sensors.pressure_thermal) * draw.choice((-1.0, 1.0))
+    seen = play(pressure, 0.5 * sensors.pressure_hysteresis * scale)
+    seen = seen + noise + drift * seconds / 3.6e6 + thermal * (kelvin - 298.15)
+    step = scale / 2**sensors.pressure_bits
+    seen = np.asarray(np.clip(np.round(seen / step) * step, 0.0, scale))
+    if draw.random() < sensors.pressure_dies:
+        seen[seconds > draw.uniform(0.1, 1.0) * seconds[-1]] = np.nan
+    return seen
+
+
+def log(
+    samples: NDArray[np.float64], rows: NDArray[np.int64], area: float, set_pressure: float,
+    sensors: Sensors, draw: np.random.Generator,
+) -> dict[str, NDArray[Any]]:  # fmt: skip
+    """Battery Data Format columns of one cell.
+
+    Args:
+        samples: ``(n, 6)`` as in ``kernel.N_SAMPLE``. rows: ``(c,)`` their number by cycle end.
+        area: cm². set_pressure: MPa, logged as what the fixture is set to.
+    """
+    time, voltage, current, kelvin, pressure = samples[:, :5].T
+    n = len(time)
+    cycle = 1 + np.searchsorted(rows, np.arange(n), side="right")
+    gain = 1.0 + sensors.current_gain * draw.normal()
+    amperes = -current * area * 1e-3
+    logged = amperes * gain * (1.0 + sensors.current_noise * draw.normal(size=n))
+    offset = sensors.temperature_offset * draw.normal()
+    noise = offset + sensors.temperature_noise * draw.normal(size=n)
+    columns: dict[str, NDArray[Any]] = {
+        "test_time_second": time,
+        "voltage_volt": voltage + sensors.voltage_noise * draw.normal(size=n),
+        "current_ampere": np.where(amperes == 0.0, 0.0, logged),
+        "cycle_count": cycle,
+        "step_count": samples[:, 5].astype(np.int64),
+        "surface_temperature_celsius": kelvin - 273.15 + noise,
+        "applied_pressure_pa": np.full(n, 1e6 * set_pressure),
+    }
+    if draw.random() >= sensors.pressure_missing:
+        seen = measure_pressure(pressure, kelvin, time, sensors, draw)
+        columns["surface_pressure_pa"] = 1e6 * seen
+    keep = np.ones(n, bool)
+    for end in rows[draw.random(len(rows)) < sensors.gap]:
+        length = int(draw.integers(3, 20))
+        keep[max(int(end) - 40, 0) : max(int(end) - 40, 0) + length] = False
+    return {name: values[keep] for name, values in columns.items()}

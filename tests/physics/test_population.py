@@ -1,0 +1,184 @@
+"""Populations: same bytes after a kill, labels, splits, and nothing hidden in a record."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from fadecast.cell.life import CAUSES, EndOfLife, find_life
+from fadecast.cell.store import Store
+from fadecast.cell.summaries import CycleSummaries
+from fadecast.errors import ConfigError
+from fadecast.physics import population
+from fadecast.physics.population import Group, Population, Shard, generate, run_shard
+from fadecast.physics.state import TRUTH
+
+CONFIG = Population(
+    name="tiny", seed=5, cells=8, cycles=30, shard=4, keep="samples", held_out=("silicon",),
+    groups=(Group(anode="lithium"), Group(anode="silicon", fixture="fixed_gap")),
+)  # fmt: skip
+
+
+def contents(folder):
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    out = tmp_path_factory.mktemp("population") / "out"
+    assert list(generate(CONFIG, out)) == [(1, 2), (2, 2)]
+    return out
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 5, 7])
+def test_a_killed_run_ends_in_the_same_bytes(made, tmp_path, monkeypatch, after):
+    """The process dies at the ``after``-th write of a cell, and the run is started again."""
+    writes = 0
+    whole = Store.write
+
+    def dying(self, record):
+        nonlocal writes
+        if writes == after:
+            raise KeyboardInterrupt
+        writes += 1
+        whole(self, record)
+
+    monkeypatch.setattr(Store, "write", dying)
+    with pytest.raises(KeyboardInterrupt):
+        list(generate(CONFIG, tmp_path / "out"))
+    monkeypatch.setattr(Store, "write", whole)
+    list(generate(CONFIG, tmp_path / "out"))
+    again = {k: v for k, v in contents(tmp_path / "out").items() if ".partial" not in k}
+    assert again == {k: v for k, v in contents(made).items() if ".partial" not in k}
+
+
+@pytest.mark.slow
+def test_workers_write_the_same_bytes(made, tmp_path):
+    assert len(list(generate(CONFIG, tmp_path / "out", workers=2))) == 2
+    assert contents(tmp_path / "out") == contents(made)
+
+
+def test_finished_shards_are_not_simulated_again(made, monkeypatch):
+    def never(*args):
+        raise AssertionError("a finished shard ran again")
+
+    monkeypatch.setattr(population, "run_shard", never)
+    assert list(generate(CONFIG, made))[-1] == (2, 2)
+
+
+def test_a_full_disk_is_a_clear_error(tmp_path, monkeypatch):
+    def full(self, record):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Store, "write", full)
+    with pytest.raises(ConfigError, match="No space left"):
+        list(generate(CONFIG, tmp_path / "out"))
+    assert not list((tmp_path / "out" / "truth").iterdir())
+
+
+def test_two_configurations_do_not_mix(made):
+    with pytest.raises(ConfigError, match="another configuration"):
+        list(generate(CONFIG.model_copy(update={"seed": 6}), made))
+
+
+def test_lives_of_records_are_those_of_the_truth(made):
+    store = Store(made)
+    for path in sorted((made / "truth").iterdir()):
+        with np.load(path, allow_pickle=False) as truth:
+            for i, cell_id in enumerate(truth["cell_id"]):
+                record = store.read(str(cell_id))
+                table = CycleSummaries.from_fields([1], {"discharge_throughput": [0.1]})
+                life = find_life(table, record.metadata, EndOfLife())
+                cause = int(truth["cause"][i])
+                assert life.cause == (CAUSES[cause] if cause >= 0 else None)
+                assert life.after == truth["after"][i]
+                assert record.samples["cycle_count"].max() == truth["until"][i]
+
+
+def test_nothing_hidden_is_observable(made):
+    store = Store(made)
+    hidden = set(TRUTH) - {"capacity"}
+    for cell_id in store.cell_ids():
+        record = store.read(cell_id)
+        assert not hidden & set(record.samples)
+        assert set(record.metadata.notes) == {"tier", "protocol", "population", "design"}
+        assert not any(word in str(record.metadata.notes) for word in hidden)
+
+
+def test_splits_go_by_design_and_the_held_out_is_apart(made):
+    store = Store(made)
+    by_design = {}
+    for cell_id in store.cell_ids():
+        meta = store.metadata(cell_id)
+        assert (meta.split == "out-of-distribution") == (meta.spec.anode == "silicon")
+        by_design.setdefault(meta.notes["design"], set()).add(meta.split)
+    assert all(len(splits) == 1 for splits in by_design.values())
+
+
+def test_latent_times_hold_the_first_failure():
+    shard = Shard(CONFIG.model_copy(update={"cycles": 200}), 0)
+    lives, latent = run_shard(CONFIG.model_copy(update={"cycles": 200}), shard)
+    for i, cause in enumerate(lives.cause):
+        if cause >= 0:
+            assert latent[i, cause] == lives.until[i]
+            others = latent[i][latent[i] > 0]
+            assert len(others) >= 1
+
+
+def test_shards_do_not_depend_on_how_many_there_are():
+    one = Shard(CONFIG, 1)
+    many = Shard(CONFIG.model_copy(update={"cells": 4000}), 1)
+    assert one.cells.tobytes() == many.cells.tobytes()
+    assert np.array_equal(one.keys, many.keys)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: x\ncells: 0", "cells"),
+        ("name: x\ncells: 4\nspeed: 3", "speed"),
+        ("name: x\ncells: 4\ngroups: [{anode: gold}]", "anode"),
+        ("- 3", "configuration"),
+        ("name: [", "cannot read"),
+    ],
+)
+def test_wrong_configurations_are_refused(tmp_path, text, words):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        Population.from_yaml(path)
+
+
+@pytest.mark.slow
+def test_causes_censoring_and_early_predictability():
+    """Every cause has its share, and the design alone does not tell the life."""
+    groups = tuple(
+        Group(anode=a, fixture=f, weight=w)
+        for a, w in (("lithium", 3), ("anode_free", 2), ("silver_carbon", 3), ("silicon", 2))
+        for f in ("spring", "fixed_gap", "constant_force")
+    )
+    config = Population(name="mix", cells=480, cycles=1000, shard=8, groups=groups, latent=False)
+    cause, life, design = [], [], []
+    for number in range(config.shards):
+        shard = Shard(config, number)
+        lives = population.simulate(shard.cells, shard.protocol, shard.keys, truth=False)
+        cause += lives.cause.tolist()
+        life += lives.until.tolist()
+        for cell in shard.cells:
+            numbers = np.array(cell.tolist())
+            kinds = [shard.group.anode == a for a in ("anode_free", "silver_carbon", "silicon")]
+            design.append([*np.log(np.abs(numbers) + 1e-12), *kinds, shard.rate])
+    share = np.bincount(np.array(cause) + 1, minlength=5) / len(cause)
+    assert 0.10 <= share[0] <= 0.40, share
+    assert share[1:].min() >= 0.05, share
+    names = ["set_pressure", "stiffness", "rated", "voltage_max", "separator_thickness"]
+    order = list(shard.cells.dtype.names)
+    declared = np.array(design)[:, [order.index(n) for n in names] + [-4, -3, -2, -1]]
+    x = np.column_stack([np.ones(len(life)), declared])
+    y = np.log(np.array(life, float))
+    fit = x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    assert 1 - ((y - fit) ** 2).sum() / ((y - y.mean()) ** 2).sum() <= 0.60
