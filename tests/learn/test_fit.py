@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 
 from fadecast.errors import TrainingError
 from fadecast.forecast.evaluate import evaluate
+from fadecast.forecast.forecast import RISKS
 from fadecast.learn.baselines import PopulationMean
 from fadecast.learn.calibrate import fit_novelty
 from fadecast.learn.config import TrainingConfig
@@ -108,6 +109,15 @@ def test_five_steps_in_all_can_be_trained(cells, tmp_path: Path) -> None:
     config = TrainingConfig(epochs=5, batch_cells=len(cells), accelerator="cpu")
     trained = fit(cells, [], NETWORK, config, folder=tmp_path)
     assert all(torch.isfinite(p).all() for p in trained.parameters())
+
+
+def test_a_cause_no_training_cell_failed_by_gets_no_risk(cells, tmp_path: Path) -> None:
+    trained = fit(cells, [], NETWORK, TrainingConfig(epochs=1, accelerator="cpu"), folder=tmp_path)
+    forecasts = forecast_cells(trained, cells)
+    assert {s.life.cause for s in cells if s.life.failed} == {"capacity_fade"}
+    for forecast in forecasts.values():
+        assert forecast.risk[:, RISKS.index("pressure")].max() < 1e-12
+        assert forecast.risk[:, RISKS.index("capacity_fade"), -1].max() > 1e-6
 
 
 def test_nothing_to_resume(cells, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import Logger
 
+from fadecast.cell.life import CAUSES
 from fadecast.errors import TrainingError
 from fadecast.learn.batches import Batch, ordered_loader, to_tensors, training_loader
 from fadecast.learn.calibrate import fit_novelty, fit_recalibration
@@ -91,7 +92,7 @@ def fit(
 
 @torch.no_grad()
 def _fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
-    """Scales of the inputs, from the training cells' cycles before their failure."""
+    """Scales of the inputs and the causes that occur, from the training cells alone."""
     cells = [to_tensors(s) for s in train]
     changes = [forecaster.scaler.changes_of(c.values, c.observed) for c in cells]
     forecaster.scaler.fit(
@@ -99,6 +100,8 @@ def _fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
         torch.cat(changes),
     )  # fmt: skip
     forecaster.encoder.fit(torch.stack([c.design for c in cells]))
+    causes = {s.life.cause for s in train}
+    forecaster.hazards.fit(torch.tensor([float(cause in causes) for cause in CAUSES]))
 
 
 def _finish(

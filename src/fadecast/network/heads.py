@@ -21,6 +21,8 @@ N_CAUSES: Final = len(CAUSES)
 N_INTERVALS: Final = len(EDGES) - 1
 FREE: Final = 0.1
 """Weight of the free correction."""
+UNSEEN: Final = 40.0
+"""Taken off the logits of a cause that no training cell failed by: a risk of e⁻⁴⁰."""
 LEAST_HAZARD: Final = 1e-7
 """Least integrated hazard of an interval: a probability below it is as good as none."""
 
@@ -34,9 +36,11 @@ class HazardHead(nn.Module):
     """
 
     log_edges: Tensor
+    unseen: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.register_buffer("unseen", torch.zeros(N_CAUSES))
         edges = torch.tensor(EDGES, dtype=torch.float32)
         self.register_buffer("log_edges", edges.clamp(min=1e-3).log(), persistent=False)
         self.first = nn.Linear(width, width)
@@ -54,8 +58,17 @@ class HazardHead(nn.Module):
         steps = torch.exp(log_steepness) * (self.log_edges.unsqueeze(-1) - centre)
         cumulative = nn.functional.softplus(steps)
         hazard = (cumulative[..., 1:, :] - cumulative[..., :-1, :]).clamp(min=LEAST_HAZARD)
-        logits: Tensor = _log_expm1(hazard) + FREE * free
+        logits: Tensor = _log_expm1(hazard) + FREE * free - UNSEEN * self.unseen
         return logits
+
+    @torch.no_grad()
+    def fit(self, seen: Tensor) -> None:
+        """Set which causes, ``(N_CAUSES,)`` 0/1, any training cell failed by.
+
+        The others get no risk: their hazards would be whatever the weights happen to be where no
+        training cell has been.
+        """
+        self.unseen.copy_(1 - seen)
 
 
 def _log_expm1(x: Tensor) -> Tensor:
