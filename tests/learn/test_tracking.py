@@ -185,5 +185,11 @@ def test_the_default_place_is_below_the_working_directory(tmp_path, monkeypatch)
     assert list((tmp_path / "mlruns" / "artifacts").rglob("note.txt"))
     with pytest.raises(ZeroDivisionError), tracked(TrackingConfig(), "fails") as run:
         _ = 1 / 0
-    found = MlflowClient(TrackingConfig().uri).get_run(run.run_id)
+    found = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db").get_run(run.run_id)
     assert found.info.status == "FAILED"
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    with tracked(TrackingConfig(), "there"):
+        pass
+    assert (elsewhere / "mlruns" / "mlflow.db").is_file()

@@ -101,9 +101,13 @@ def client(config: TrackingConfig) -> MlflowClient:
     """A client of the tracking store, whose folder is made on demand."""
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    if config.uri.startswith(_SQLITE):
-        Path(config.uri.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-    return MlflowClient(config.uri, config.uri)
+    uri = config.uri
+    if uri.startswith(_SQLITE):
+        # MLflow keeps one connection per URI, so a relative one would stick to the first folder.
+        database = Path(uri.removeprefix(_SQLITE)).resolve()
+        database.parent.mkdir(parents=True, exist_ok=True)
+        uri = f"{_SQLITE}{database}"
+    return MlflowClient(uri, uri)
 
 
 @contextmanager
