@@ -9,7 +9,8 @@ and a miss is explained.
 
 Changed after the first run had been seen: interphase resistances got a temperature dependence (the
 Ag-C retentions rose from 65 and 40 % to 87 and 82 %, still misses), and the prior of `cei_rate` was
-widened to balance populations. Several constants were chosen by others with these experiments in
+widened to balance populations; before it, the prior of `relaxation_fast` had been raised for the
+calibrating row of Lee 2021. Several constants were chosen by others with these experiments in
 view, so a prediction here is weaker than a blind one.
 """
 
