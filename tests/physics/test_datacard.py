@@ -6,8 +6,9 @@ import pytest
 
 from fadecast.errors import ConfigError
 from fadecast.physics.datacard import OUTCOMES, write_card
+from fadecast.physics.generate import generate
 from fadecast.physics.parameters import TABLE
-from fadecast.physics.population import Group, Population, generate
+from fadecast.physics.population import Group, Population
 
 pytest.importorskip("matplotlib")
 

@@ -9,8 +9,11 @@ from fadecast.cell.life import CAUSES, EndOfLife, find_life
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import CycleSummaries
 from fadecast.errors import ConfigError
-from fadecast.physics import population
-from fadecast.physics.population import Group, Population, Shard, generate, run_shard
+from fadecast.physics import generate as generating
+from fadecast.physics.generate import generate
+from fadecast.physics.population import Group, Population
+from fadecast.physics.shard import Shard
+from fadecast.physics.simulate import simulate
 from fadecast.physics.state import TRUTH
 
 CONFIG = Population(
@@ -66,7 +69,7 @@ def test_finished_shards_are_not_simulated_again(made, monkeypatch):
     def never(*args):
         raise AssertionError("a finished shard ran again")
 
-    monkeypatch.setattr(population, "run_shard", never)
+    monkeypatch.setattr(generating, "make_shard", never)
     assert list(generate(CONFIG, made))[-1] == (2, 2)
 
 
@@ -119,14 +122,26 @@ def test_splits_go_by_design_and_the_held_out_is_apart(made):
     assert all(len(splits) == 1 for splits in by_design.values())
 
 
-def test_latent_times_hold_the_first_failure():
-    shard = Shard(CONFIG.model_copy(update={"cycles": 200}), 0)
-    lives, latent = run_shard(CONFIG.model_copy(update={"cycles": 200}), shard)
-    for i, cause in enumerate(lives.cause):
-        if cause >= 0:
-            assert latent[i, cause] == lives.until[i]
-            others = latent[i][latent[i] > 0]
-            assert len(others) >= 1
+def test_latent_times_are_those_of_reruns_for_one_cause():
+    """The two reruns that follow several causes find what one rerun for each cause finds."""
+    config = Population(
+        name="t", cells=12, cycles=300, shard=12, over_pressure=0.5, groups=(Group(tier="lab"),)
+    )  # fmt: skip
+    shard = Shard(config, 0)
+    lives, latent = shard.run()
+    failed = np.nonzero(lives.cause >= 0)[0]
+    assert len(failed) > 6
+    assert len(np.unique(lives.cause[failed])) > 1
+    for cause in range(len(CAUSES)):
+        alone = simulate(
+            shard.cells, shard.protocol, shard.keys, events=shard.events, causes=1 << cause
+        )
+        for i in failed:
+            if lives.cause[i] == cause:
+                assert latent[i, cause] == lives.until[i]
+            else:
+                reached = alone.cause[i] == cause
+                assert latent[i, cause] == (alone.until[i] if reached else -300)
 
 
 def test_shards_do_not_depend_on_how_many_there_are():
@@ -144,6 +159,11 @@ def test_shards_do_not_depend_on_how_many_there_are():
         ("name: x\ncells: 4\ngroups: [{anode: gold}]", "anode"),
         ("- 3", "configuration"),
         ("name: [", "cannot read"),
+        ("name: x\ncells: 4\npressure: [2, 1]", "from 2.0 down to 1.0"),
+        ("name: x\ncells: 4\nsensors: {gaps: 1}", "gaps"),
+        ("name: x\ncells: 4\nheld_out: [silicon]", "no group has"),
+        ("name: x\ncells: 4\nheld_out: [lithium]", "no group to train on"),
+        ("name: x\ncells: 4\nengine: pybamm\ngroups: [{anode: silicon}]", "silicon"),
     ],
 )
 def test_wrong_configurations_are_refused(tmp_path, text, words):
@@ -165,7 +185,7 @@ def test_causes_censoring_and_early_predictability():
     cause, life, design = [], [], []
     for number in range(config.shards):
         shard = Shard(config, number)
-        lives = population.simulate(shard.cells, shard.protocol, shard.keys, truth=False)
+        lives = simulate(shard.cells, shard.protocol, shard.keys, truth=False)
         cause += lives.cause.tolist()
         life += lives.until.tolist()
         for cell in shard.cells:

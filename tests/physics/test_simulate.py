@@ -205,3 +205,17 @@ def test_truth_has_a_unit_for_every_column():
     assert len(TRUTH) == N_TRUTH
     assert all(TRUTH.values())
     assert DEPTHS == 2
+
+
+def test_a_shorted_cell_in_a_vehicle_stays_a_cell():
+    """Held at the end of its window it would be charged by its load, without end."""
+    cells = mixed_cells(40, seed=8)
+    cells["leak_resistance"], cells["leak_decades"], cells["critical_current"] = 1e3, 12.0, 3.0
+    lives = simulate(cells, vehicle(120, fast=1.0), keys(40), causes=1 << 2, samples=True)
+    assert (lives.cause == 2).all()
+    for i, until in enumerate(lives.until):
+        samples = lives.samples[i, : lives.rows[i, until - 1]]
+        assert samples[:, 1].min() > -2.0
+        assert samples[:, 1].max() < 4.4
+        assert samples[:, 3].max() < 273.15 + 200
+        assert 0 < lives.states["mean_x"][i] < 1

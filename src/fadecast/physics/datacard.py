@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from fadecast.cell.life import CAUSES
 from fadecast.errors import ConfigError
 from fadecast.physics.parameters import TABLE
-from fadecast.physics.population import Population, Shard
+from fadecast.physics.population import Population
 from fadecast.physics.protocol import Protocol
+from fadecast.physics.shard import Shard
 from fadecast.physics.simulate import simulate
 from fadecast.physics.state import TRUTH
 

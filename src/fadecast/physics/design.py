@@ -88,4 +88,8 @@ def vary(cell: np.void, normals: NDArray[np.float64]) -> np.void:
         low, high = PARAMETERS[parameter.name].limits
         value = float(cell[parameter.name]) * np.exp(parameter.spread * float(np.clip(z, -4, 4)))
         out[parameter.name] = min(max(value, low), high)
+    # The two spreads together may pass the whole volume, which neither does alone.
+    out["electrolyte_fraction"] = min(
+        out["electrolyte_fraction"], 1.0 - float(out["active_fraction"])
+    )
     return out

@@ -28,7 +28,7 @@ POINTS: Final = {"x_n": 1, "x_s": 5, "x_p": 25, "r_p": 40}
 
 SLOW: Final = (
     "lithium", "mean_x", "void", "occluded", "sei_square", "cei_square", "relaxed_fast",
-    "relaxed_slow", "highest_pressure", "growth",
+    "relaxed_slow", "highest_pressure", "growth_creep", "growth_void", "growth_current",
 )  # fmt: skip
 
 
@@ -113,6 +113,7 @@ def half_cell(cell: Any, state: Any, model: str = "DFN") -> tuple[Any, Any]:
     )
     critical = c["critical_current"] * arr(c["critical_activation"])
     by_current = pybamm.minimum(c["critical_gain"] * (plate / (contact * critical)) ** 6, 10)
+    smooth = pybamm.minimum(c["critical_gain"] * (plate / critical) ** 6, 10)
     # section 6
     sei_rate = (c["sei_rate"] * arr(c["sei_activation"])) ** 2
     cei_rate = (
@@ -141,12 +142,14 @@ def half_cell(cell: Any, state: Any, model: str = "DFN") -> tuple[Any, Any]:
         "relaxed_slow": (slow * (pressure + s["relaxed_slow"]) - s["relaxed_slow"])
         / (c["relaxation_slow_hours"] * hour),
         "highest_pressure": pybamm.maximum(pressure - s["highest_pressure"], 0) / 5.0,
-        "growth": (by_creep + by_current) * plate / hour,
+        "growth_creep": by_creep * plate / hour,
+        "growth_void": (by_current - smooth) * plate / hour,
+        "growth_current": smooth * plate / hour,
     }
     starts = {
         "sei_square": max(float(state["sei"]) ** 2, 1e-10),
         "cei_square": max(float(state["cei"]) ** 2, 1e-10),
-        "growth": 0.0,
+        **dict.fromkeys(("growth_creep", "growth_void", "growth_current"), 0.0),
     }
     for name in SLOW:
         variable = s[name]
@@ -258,6 +261,15 @@ def steps(cell: Any, segments: tuple[Segment, ...]) -> list[Any]:
         elif segment.control == POWER:
             watt = value * rated * NOMINAL_VOLTAGE
             out.append(pybamm.step.power(watt, duration=duration, termination=stop))
+    return out
+
+
+def segments_of_steps(segments: tuple[Segment, ...]) -> list[int]:
+    """Which segment each step of ``steps`` belongs to: a charge with a hold makes two steps."""
+    out = []
+    for number, s in enumerate(segments):
+        held = s.control == CURRENT and s.value != 0 and s.at_limit == HOLD and s.charge == 0
+        out += [number] * (1 + held)
     return out
 
 

@@ -31,8 +31,11 @@ N_SAMPLE: Final = 6
 """Columns of a sample: time s, voltage V, terminal current mA/cm² (discharge positive),
 temperature K, pressure MPa, segment number."""
 
-_PER_CAPACITY: Final = 26.0
+_PER_CAPACITY: Final = 21.0
 """Time steps per rated capacity passed."""
+_FIRST_REST: Final = 4.0
+"""Longest first step of a rest in s: half of it is what a trapezoidal sum of the samples gets wrong
+where the current stops."""
 _VOLTAGE_STEP: Final = 0.06
 _STEPS: Final = 160
 
@@ -87,7 +90,9 @@ def try_step(
         potential - rise * expected, s.leak, s.kelvin,
     )  # fmt: skip
     s.anode_voltage = potential + rise * (current - expected)
-    return current, voltage, good
+    # A long step of a shorted cell has a second solution, beyond full lithiation.
+    filled = s.base_x + current * per_charge * effective
+    return current, voltage, good and 0.0 < filled < 1.0
 
 
 @compiled
@@ -171,7 +176,7 @@ def run_segment(
     longest = segment.duration
     if control == CURRENT and target == 0.0:
         largest = segment.duration
-        dt = segment.duration / 12.0
+        dt = min(segment.duration / 12.0, _FIRST_REST)
         growth = 2.2
     elif control == VOLTAGE:
         largest = 3600.0
@@ -256,6 +261,8 @@ def run_segment(
                     s.failures += 1
                     break
         terminal = current - s.leak * voltage
+        if control != VOLTAGE and terminal * target < 0.0:
+            break  # a shorted cell below its window: holding it there would charge it
         cut = segment.cut * rated
         if holding and abs(terminal) < cut:
             ends = True

@@ -255,5 +255,5 @@ def longest_samples(segments: Sequence[Segment]) -> int:
 
 def _longest(segment: Segment) -> int:
     if segment.control == CURRENT and segment.value == 0:
-        return 10
+        return 16
     return 20 if segment.duration <= 90 else 100

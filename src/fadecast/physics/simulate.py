@@ -178,7 +178,8 @@ def write_truth(cell: Cell, s: State, ref: Any, measured: bool, row: Any) -> Non
 def run_cell(
     cell: Cell, s: State, w: Any, ref: Any, key: np.uint64, segments: Any, programs: Any,
     schedule: Any, reference: int, checkups: bool, climate: Any, events: Any, enabled: int,
-    noisy: bool, refine: float, samples: Any, rows: Any, truth: Any, verdict: Any,
+    follow: bool, noisy: bool, refine: float, samples: Any, rows: Any, truth: Any, verdict: Any,
+    first: Any,
 ) -> None:  # fmt: skip
     """One life. ``rows[c]`` becomes the first sample row after cycle ``c``; see ``simulate``."""
     start_state(cell, s, w, ambient_kelvin(0.0, climate[0], climate[1], climate[2]))
@@ -203,12 +204,16 @@ def run_cell(
         if len(truth) > 0:
             write_truth(cell, s, ref, measured, truth[c])
         rows[c] = n
-        verdict[1] = alive
         verdict[2] = s.cycle
-        if cause != ALIVE:
+        if verdict[0] == ALIVE:
             verdict[0] = cause
+            verdict[1] = alive
             verdict[3] = detail
-            break
+        if cause != ALIVE:
+            first[cause] = s.cycle
+            enabled &= ~(1 << cause)
+            if not follow or enabled == 0:
+                break
     if verdict[0] == ALIVE and checkups:
         verdict[1] = s.cycle
 
@@ -217,13 +222,14 @@ def run_cell(
 def _run_all(
     cells: Any, states: Any, works: Any, watches: Any, keys: Any, segments: Any, programs: Any,
     schedule: Any, reference: int, checkups: bool, climate: Any, events: Any, enabled: Any,
-    noisy: bool, refine: float, samples: Any, rows: Any, truth: Any, verdicts: Any,
+    follow: bool, noisy: bool, refine: float, samples: Any, rows: Any, truth: Any, verdicts: Any,
+    first: Any,
 ) -> None:  # fmt: skip
     for i in numba.prange(len(cells)):
         run_cell(
             cells[i], states[i], works[i], watches[i], keys[i], segments, programs, schedule,
-            reference, checkups, climate, events[i], enabled[i], noisy, refine, samples[i],
-            rows[i], truth[i], verdicts[i],
+            reference, checkups, climate, events[i], enabled[i], follow, noisy, refine,
+            samples[i], rows[i], truth[i], verdicts[i], first[i],
         )  # fmt: skip
 
 
@@ -234,7 +240,8 @@ class Lives:
     Args:
         cause: ``(n,)`` int64 index into ``fadecast.cell.life.CAUSES``, −1 if censored.
         after: ``(n,)`` int64 last cycle known alive. until: ``(n,)`` int64 last cycle simulated;
-            the cycle of failure where there is a cause.
+            the cycle of failure where there is a cause (unless it was followed beyond).
+        first: ``(n, 4)`` int64 cycle at which each cause was met, 0 where it was not.
         detail: ``(n,)`` int64 index of ``failure.DRIVERS`` or ``ORIGINS``.
         truth: ``(n, c, N_TRUTH)`` float32 hidden states after each cycle, columns of ``TRUTH``
             (c = 0 if not asked for); rows after ``until`` are zero.
@@ -246,6 +253,7 @@ class Lives:
     cause: NDArray[np.int64]
     after: NDArray[np.int64]
     until: NDArray[np.int64]
+    first: NDArray[np.int64]
     detail: NDArray[np.int64]
     truth: NDArray[np.float32]
     samples: NDArray[np.float64]
@@ -260,7 +268,8 @@ class Lives:
 def simulate(
     cells: NDArray[Any], protocol: Protocol, keys: NDArray[np.uint64], *,
     events: NDArray[Any] | None = None, causes: NDArray[np.int64] | int = ALL_CAUSES,
-    noisy: bool = True, refine: float = 1.0, samples: bool = False, truth: bool = True,
+    follow: bool = False, noisy: bool = True, refine: float = 1.0, samples: bool = False,
+    truth: bool = True,
 ) -> Lives:  # fmt: skip
     """Simulate every cell until its first failure or the end of the schedule.
 
@@ -269,6 +278,7 @@ def simulate(
         events: ``(n, k)`` of dtype ``EVENT``; cycle 0 is no event.
         causes: bit mask of causes that are looked for, one for all cells or ``(n,)``; a disabled
             penetration also leaks nothing.
+        follow: go on after a failure until every cause that is looked for was met.
         noisy: whether process noise acts. refine: divides every time step.
         samples, truth: what is kept.
 
@@ -287,7 +297,8 @@ def simulate(
     climate = protocol.climate
     verdicts = np.zeros((n, 4), np.int64)
     out = Lives(
-        cause=verdicts[:, 0], after=verdicts[:, 1], until=verdicts[:, 2], detail=verdicts[:, 3],
+        cause=verdicts[:, 0], after=verdicts[:, 1], until=verdicts[:, 2],
+        first=np.zeros((n, 4), np.int64), detail=verdicts[:, 3],
         truth=np.zeros((n, cycles if truth else 0, N_TRUTH), np.float32),
         samples=np.empty((n, room, N_SAMPLE)), rows=np.zeros((n, cycles), np.int64),
         states=np.zeros(n, STATE),
@@ -297,7 +308,7 @@ def simulate(
         protocol.schedule, protocol.reference, protocol.checkups,
         np.array([climate.mean, climate.daily, climate.seasonal]),
         np.zeros((n, 0), EVENT) if events is None else events,
-        np.broadcast_to(np.asarray(causes, np.int64), (n,)).copy(), noisy, float(refine),
-        out.samples, out.rows, out.truth, verdicts,
+        np.broadcast_to(np.asarray(causes, np.int64), (n,)).copy(), follow, noisy, float(refine),
+        out.samples, out.rows, out.truth, verdicts, out.first,
     )  # fmt: skip
     return out
