@@ -26,8 +26,8 @@ def out(tmp_path_factory):
 
 
 def test_a_card_counts_every_cell_and_names_every_source(out):
-    page = write_card(out)
-    card = json.loads((page.parent / "card.json").read_text())
+    card, page = write_card(out)
+    assert card == json.loads((page.parent / "card.json").read_text())
     assert sum(card["all"][name] for name in OUTCOMES) == 6
     assert sum(v["cells"] for v in card["by tier"].values()) == 6
     text = page.read_text()
@@ -38,8 +38,8 @@ def test_a_card_counts_every_cell_and_names_every_source(out):
 
 
 def test_a_card_is_the_same_every_time(out):
-    first = {p.name: p.read_bytes() for p in write_card(out).parent.iterdir()}
-    assert first == {p.name: p.read_bytes() for p in write_card(out).parent.iterdir()}
+    first = {p.name: p.read_bytes() for p in write_card(out)[1].parent.iterdir()}
+    assert first == {p.name: p.read_bytes() for p in write_card(out)[1].parent.iterdir()}
 
 
 def test_nothing_to_describe(tmp_path, out):

@@ -144,6 +144,35 @@ def ingest(
         raise typer.Exit(PARTLY_DONE)
 
 
+@app.command()
+def simulate(
+    config: Annotated[Path, typer.Option("--config", "-c", help="YAML of the population.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The population: a store of cells, and the truth.")
+    ],
+    engine: Annotated[
+        str | None,
+        typer.Option(help="kernel (fast), or pybamm (full order: for a few cells)."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes (default: one a core).")
+    ] = None,
+) -> None:
+    """Simulate a population of solid-state cells, and describe it in a data card.
+
+    What a cycler would log goes into the store; hidden states and lives go into a truth table of
+    their own. Run again after a stop, it goes on; the result is the same, byte for byte, whatever
+    the number of processes.
+    """
+    from fadecast.cli.show import counted, outcomes
+    from fadecast.cli.simulation import simulate_population
+
+    with counted(_stderr(), "simulating") as progress:
+        card, page = simulate_population(config, out, engine, workers, progress)
+    Console().print(outcomes(card))
+    typer.echo(page)
+
+
 @data_app.command("get")
 def data_get(
     name: Annotated[str, typer.Argument(help="Name of the set, such as matr.")],
@@ -309,20 +338,31 @@ def report(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.")] = Path("demo"),
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Recorded cells instead of simulated ones.")
+    ] = False,
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of recorded sets (default: FADECAST_DATA, ../shared/data, or download)."
+            help="With --recorded: folder of recorded sets (default: FADECAST_DATA, "
+            "../shared/data, or download)."
         ),
     ] = None,
     config: Annotated[
-        Path, typer.Option("--config", "-c", help="YAML of the training job.")
-    ] = Path("training/configs/demo.yaml"),
+        Path | None,
+        typer.Option("--config", "-c", help="YAML of the training job (default: the demo's own)."),
+    ] = None,
 ) -> None:
-    """Run the whole line on recorded cells: raw files to a bundle, streamed, scored, reported."""
-    from fadecast.cli.demo import run_demo
+    """Run the whole line: cells to a bundle, streamed, scored, reported.
 
-    run_demo(out, data, config, Console())
+    The cells are a small population of simulated solid-state cells, which needs no data, or
+    recorded ones.
+    """
+    from fadecast.cli.demo import Recorded, Simulated, run_demo
+
+    if data is not None and not recorded:
+        raise FadecastError("--data is for recorded cells", fix="Add --recorded")
+    run_demo(out, Recorded(data) if recorded else Simulated(), config, Console())
 
 
 def _tracking(uri: str | None) -> TrackingConfig:

@@ -1,4 +1,4 @@
-"""``fadecast demo``: the whole line on recorded cells, stage by stage, with the time each took."""
+"""``fadecast demo``: the whole line, stage by stage, with the time each took."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from rich.panel import Panel
 
 from fadecast.cell.store import Store
 from fadecast.cli.jobs import export_run, replay
-from fadecast.cli.show import counted, forecast_table, judged
+from fadecast.cli.show import counted, forecast_table, judged, outcomes
 from fadecast.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,8 +33,56 @@ SETS: Final = ("matr", "hust", "xjtu", "samsung30q_strain", "lpscl_tohoku")
 
 NEARBY: Final = Path("../shared/data")
 
+TRAINING: Final = Path("training")
+"""Where a checkout keeps the configurations of its jobs."""
 
-def run_demo(out: Path, data: Path | None, config: Path, console: Console) -> None:
+
+class Simulated:
+    """Cells of the simulator: a small population, made anew."""
+
+    title = "simulate: cell designs → a store of cells"
+    job = TRAINING / "configs" / "demo.yaml"
+
+    def gather(self, out: Path, console: Console) -> Store:
+        """The population, and its data card beside it."""
+        from fadecast.cli.simulation import simulate_population
+
+        place = out / "population"
+        with counted(console, "simulating") as progress:
+            card, page = simulate_population(
+                TRAINING / "populations" / "demo.yaml", place, None, None, progress
+            )
+        console.print(outcomes(card))
+        console.print(f"  the data card: {page}", highlight=False)
+        return Store(place)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Recorded cells of the sets in ``data``, or of those at hand, or downloaded."""
+
+    data: Path | None
+    title = "ingest: recorded files → a store of cells"
+    job = TRAINING / "configs" / "demo-recorded.yaml"
+
+    def gather(self, out: Path, console: Console) -> Store:
+        """The cells of all sets that are there."""
+        from fadecast.sources.ingest import ingest
+
+        sets = _find_sets(self.data, out, console)
+        with counted(console, "reading") as progress:
+            read = ingest(sets, out / "store", progress=progress)
+        refused = [row for row in read.rows if row.status == "quarantined"]
+        for row in refused:
+            console.print(f"  quarantined {row.file}: {row.findings[0]}", highlight=False)
+        store = Store(out / "store")
+        console.print(f"  {len(store)} cells of {', '.join(s.name for s in sets)}")
+        return store
+
+
+def run_demo(
+    out: Path, source: Simulated | Recorded, config: Path | None, console: Console
+) -> None:
     """Run every station into the folder ``out`` and say what was measured.
 
     Raises:
@@ -46,44 +95,35 @@ def run_demo(out: Path, data: Path | None, config: Path, console: Console) -> No
     from fadecast.report.scores import read_scores
     from fadecast.runtime import Session
     from fadecast.scoring.local import score
-    from fadecast.sources.ingest import ingest
 
-    settings, began = TrainConfig.from_yaml(config), time.perf_counter()
+    settings, began = TrainConfig.from_yaml(config or source.job), time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    places = {name: out / name for name in ("store", "bundle", "unseen")}
+    bundle, unseen = out / "bundle", out / "unseen"
     scores, page = out / "scores.parquet", out / "report.html"
-    with _stage(console, 1, "ingest: recorded files → a store of cells"):
-        sets = _find_sets(data, out, console)
-        with counted(console, "reading") as progress:
-            read = ingest(sets, places["store"], progress=progress)
-        refused = [row for row in read.rows if row.status == "quarantined"]
-        for row in refused:
-            console.print(f"  quarantined {row.file}: {row.findings[0]}", highlight=False)
-        store = Store(places["store"])
-        console.print(f"  {len(store)} cells of {', '.join(s.name for s in sets)}")
+    with _stage(console, 1, source.title):
+        store = source.gather(out, console)
     with _stage(console, 2, "train: baselines and the network"):
         result = train(_fitting(settings, store), store=store, console=console)
     with _stage(console, 3, "evaluate: cells that trained nothing"):
         console.print(judged(result.scorecards, ""))
     with _stage(console, 4, "export: two ONNX graphs, proven equal on those cells"):
-        version = export_run(
-            result.run.run_id, places["bundle"], places["store"], settings.tracking
-        )
-        session = Session.load(places["bundle"])
+        version = export_run(result.run.run_id, bundle, store.path, settings.tracking)
+        session = Session.load(bundle)
     with _stage(console, 5, "stream: one of those cells, as if it were live"):
         record = _most_telling(store, result.test)
         stream = session.stream(record.spec)
         streamed = list(forecast_table(record.spec.cell_id, replay(stream, record), console))
     with _stage(console, 6, "score: all of those cells at once"):
-        _unseen(store, places["unseen"], result.test)
+        _unseen(store, unseen, result.test)
         with counted(console, "scoring") as progress:
             scored = score(
-                places["unseen"], None, session, scores,
+                unseen, None, session, scores,
                 progress=lambda done, total: progress(done, total, ""),
             )  # fmt: skip
         batch = read_scores(scores).forecasts[record.spec.cell_id]
     with _stage(console, 7, "report: one page"):
-        write_report(scores, page, store=places["unseen"], title="Fadecast on recorded cells")
+        kind = type(source).__name__.lower()
+        write_report(scores, page, store=unseen, title=f"Fadecast on {kind} cells")
         Run(client(settings.tracking), result.run.run_id).folder(page, "report")
     facts = [
         *_accuracy(result),
@@ -92,7 +132,7 @@ def run_demo(out: Path, data: Path | None, config: Path, console: Console) -> No
         f"{scored.cells} unseen cells, {scored.cycles} cycles scored in {scored.seconds:.1f} s",
         f"the whole line took {time.perf_counter() - began:.0f} s",
         "",
-        f"bundle   {places['bundle']} (registered as version {version})",
+        f"bundle   {bundle} (registered as version {version})",
         f"scores   {scores}",
         f"report   {page}",
         f"runs     mlflow ui --backend-store-uri {settings.tracking.uri}",

@@ -103,6 +103,23 @@ def judged(scorecards: Mapping[str, Scorecard], title: str) -> Table:
     return table
 
 
+def outcomes(card: Mapping[str, Any]) -> Table:
+    """How the cells of a simulated population ended, in all and by kind."""
+    title = f"{card['population']['name']}: how the cells ended"
+    table = Table(title=title, title_justify="left", box=SIMPLE)
+    causes = (*CAUSES, "censored")
+    table.add_column("cells", no_wrap=True)
+    for heading in ("n", *(cause.replace("_", "\n") for cause in causes), "median\nlife"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    rows = {"all": card["all"]}
+    for kind in ("anode", "tier", "fixture", "protocol"):
+        rows |= {name.replace("_", " "): counts for name, counts in card[f"by {kind}"].items()}
+    for name, counts in rows.items():
+        numbers = (counts["cells"], *(counts[cause] for cause in causes))
+        table.add_row(name, *map(str, numbers), f"{counts['life']['p50']:.0f}")
+    return table
+
+
 def forecast_lines(cell_id: str, forecasts: Iterable[Forecasts]) -> Iterator[Forecasts]:
     """One JSON object a line on stdout, keyed like the columns of a score table."""
     for forecast in forecasts:

@@ -157,7 +157,7 @@ def all_baselines(train: Sequence[CellSequence], seed: int) -> dict[str, Baselin
 
 
 def _failed(sequences: Sequence[CellSequence], least: int) -> list[CellSequence]:
-    failed = [s for s in sequences if s.life.failed]
+    failed = [s for s in sequences if s.life.failed and len(s.alive().summaries)]
     if len(failed) < least:
         raise TrainingError(
             f"{len(failed)} usable cells that failed, a baseline needs {least}",
@@ -185,8 +185,9 @@ def _relative_errors(
     for sequences in (held_out, train):
         errors = [np.zeros(0)]
         for s in sequences:
-            if s.life.failed:
-                rows, foretold = remaining(s.alive())
+            alive = s.alive()
+            if s.life.failed and len(alive.summaries):
+                rows, foretold = remaining(alive)
                 count = s.summaries.cycle_count[rows]
                 errors.append((s.life.cycle - count - foretold) / np.maximum(foretold + count, 1.0))
         if any(map(len, errors)):

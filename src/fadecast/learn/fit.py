@@ -59,6 +59,10 @@ def fit(
     last = folder / LAST
     if resume and not last.exists():
         raise TrainingError("nothing to resume from", where=str(last), fix="Start a new run")
+    # A cell that failed in its first cycle was never alive at one: there is nothing to foresee.
+    train, validation = (
+        [s for s in part if len(s.alive().summaries)] for part in (train, validation)
+    )
     torch.manual_seed(training.seed)
     forecaster = Forecaster(network)
     _fit_scales(forecaster, train)

@@ -1,11 +1,11 @@
-"""Division of cells into training, validation and test parts: by cell, seeded, per source."""
+"""Division of cells into training, validation and test parts: by design, seeded, per source."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ class Split:
 
     def __post_init__(self) -> None:
         everything = [*self.train, *self.validation, *self.test]
-        twice = sorted({c for c in everything if everything.count(c) > 1})
+        twice = sorted(cell for cell, times in Counter(everything).items() if times > 1)
         if twice:
             raise ConfigError(f"cells in more than one part: {', '.join(twice[:5])}")
         if not self.train:
@@ -53,7 +53,8 @@ def split_cells(cells: Sequence[CellMetadata], config: SplitConfig) -> Split:
 
     Published test sets and ``held_out`` are tested on. Of a source without either, the fraction
     ``test`` is drawn. ``validation`` is drawn from what is left, at least one cell of every source
-    that has three or more left.
+    that has three or more left. Cells of one design (``notes["design"]``) that are drawn stay
+    together: a sister cell tells too much.
 
     Raises:
         ConfigError: ``held_out`` or ``excluded`` names a cell that is not there, or nothing is
@@ -75,15 +76,25 @@ def split_cells(cells: Sequence[CellMetadata], config: SplitConfig) -> Split:
     validation: list[str] = []
     test: list[str] = []
     for source, members in by_source.items():
-        tested = {m.spec.cell_id for m in members if _is_tested(m, config)}
-        rest = _shuffled({m.spec.cell_id for m in members} - tested, source, config.seed)
+        tested = [m.spec.cell_id for m in members if _is_tested(m, config)]
+        designs: dict[str, list[str]] = defaultdict(list)
+        for m in members:
+            if not _is_tested(m, config):
+                designs[m.notes.get("design", m.spec.cell_id)].append(m.spec.cell_id)
+        rest = _shuffled(designs, source, config.seed)
         if not tested:
-            tested = {rest.pop() for _ in range(_count(config.test, len(rest)))}
+            n_test = _count(config.test, len(rest))
+            tested = _cells(designs, rest[len(rest) - n_test :])
+            rest = rest[: len(rest) - n_test]
         n_validation = _count(config.validation, len(rest))
-        validation += rest[:n_validation]
-        train += rest[n_validation:]
+        validation += _cells(designs, rest[:n_validation])
+        train += _cells(designs, rest[n_validation:])
         test += tested
     return Split(tuple(sorted(train)), tuple(sorted(validation)), tuple(sorted(test)))
+
+
+def _cells(designs: Mapping[str, Sequence[str]], chosen: Sequence[str]) -> list[str]:
+    return [cell for design in chosen for cell in designs[design]]
 
 
 def _is_tested(metadata: CellMetadata, config: SplitConfig) -> bool:
@@ -92,15 +103,14 @@ def _is_tested(metadata: CellMetadata, config: SplitConfig) -> bool:
 
 
 def _count(fraction: float, available: int) -> int:
-    """A fraction of the cells, at least one of three or more; never all of them."""
+    """A fraction of the designs, at least one of three or more; never all of them."""
     if not fraction or available < 3:
         return 0
     return min(max(1, round(fraction * available)), available - 1)
 
 
-def _shuffled(cell_ids: Iterable[str], source: str, seed: int) -> list[str]:
-    """In an order that depends on the ids, the source and the seed alone."""
+def _shuffled(names: Iterable[str], source: str, seed: int) -> list[str]:
+    """In an order that depends on the names, the source and the seed alone."""
     entropy = hashlib.sha256(f"{seed}/{source}".encode()).digest()
-    order = np.random.default_rng(list(entropy)).permutation(ids := sorted(cell_ids))
-    assert len(order) == len(ids)
-    return [str(cell_id) for cell_id in order]
+    order = np.random.default_rng(list(entropy)).permutation(sorted(names))
+    return [str(name) for name in order]

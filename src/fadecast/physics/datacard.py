@@ -189,8 +189,8 @@ def _figures(config: Population, truth: dict[str, NDArray[Any]], out: Path) -> l
     return made
 
 
-def write_card(out: Path) -> Path:
-    """Write ``OUT/card/`` (``README.md``, ``card.json``, figures) of a finished population.
+def write_card(out: Path) -> tuple[dict[str, Any], Path]:
+    """Write ``OUT/card/`` (``README.md``, ``card.json``, figures); the card and its page.
 
     Raises:
         ConfigError: no population, or not finished.
@@ -213,4 +213,4 @@ def write_card(out: Path) -> Path:
         partial = folder / f"{name}.partial"
         partial.write_text(text, encoding="utf-8")
         partial.replace(folder / name)
-    return folder / "README.md"
+    return card, folder / "README.md"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
@@ -102,14 +102,24 @@ class Population(BaseModel):
         """
         try:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
-            return cls.model_validate(data)
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"cannot read it: {error}", where=str(path)) from error
+        return cls.checked(data, where=str(path))
+
+    @classmethod
+    def checked(cls, data: Any, *, where: str) -> Population:
+        """Check plain data.
+
+        Raises:
+            ConfigError: a key or value is wrong.
+        """
+        try:
+            return cls.model_validate(data)
         except ValidationError as error:
             first = error.errors()[0]
             raise ConfigError(
                 f"{'.'.join(map(str, first['loc'])) or 'configuration'}: {first['msg']}",
-                where=str(path), fix="Keys stand in fadecast.physics.population",
+                where=where, fix="Keys stand in fadecast.physics.population",
             ) from error  # fmt: skip
 
     @property
