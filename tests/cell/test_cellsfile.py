@@ -50,6 +50,7 @@ def test_csv_and_parquet_are_read_alike(tmp_path: Path) -> None:
     ("lines", "word"),
     [
         (["cell_id,nominal_capacity_ah", "a,2"], "voltage_min_v"),
+        ([f"{HEADER},anode,anode", "a,2,3,4,lithium,silicon"], "occurs twice"),
         ([f"{HEADER},Anode", "a,2,3,4,lithium"], "misspelt columns ['Anode']"),
         ([f"{HEADER},aplied_pressure_pa", "a,2,3,4,5e6"], "aplied_pressure_pa"),
         ([HEADER, "a,2,3,4", "a,2,3,4"], "twice"),

@@ -70,6 +70,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         table = _read(path)
         names = [name for name in table.column_names if name in (*_COLUMNS, FILES)]
         others = [name for name in table.column_names if name not in names]
+        if len(set(names)) < len(names):
+            raise ReadError("a column name occurs twice", where=path.name, fix="Remove one of them")
         table = table.select(names)
         numbers = [i for i, name in enumerate(names) if name in _NUMBERS]
         for i in numbers:
