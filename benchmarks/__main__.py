@@ -1,4 +1,7 @@
-"""``python -m benchmarks`` runs every benchmark and writes docs/results.md anew, misses included.
+"""``python -m benchmarks [NAME ...]`` runs benchmarks and refreshes docs/results.md.
+
+Each run replaces its own section of the page, misses and failures included, and leaves the others
+as they are. ``--quick`` runs write no page: a smaller figure must not take the place of a full one.
 
 A benchmark is a module of this folder (one whose name begins with ``_`` is a helper). It prints a
 table for people; its last line is one JSON object with ``benchmark, figures, targets, met,
@@ -10,8 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import pkgutil
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,34 +25,36 @@ RESULTS = ROOT / "docs" / "results.md"
 
 INTRODUCTION = """# Results
 
-Written by `{command}`; nothing here is entered by hand. Each section is the output of the command
-that heads it, on the machine it names. A target that was missed says so.
+Written by `make bench` (all) and `python -m benchmarks NAME` (one section); nothing here is entered
+by hand. Each section is the output of the command that heads it, on the machine it names. A target
+that was missed says so.
 """
+
+SECTION = re.compile(r"^## (\w+)\n\n(?=`python -m benchmarks\.\1`)", re.MULTILINE)
+"""Head of a section: a line that merely looks like a heading in some output is none."""
 
 
 def main() -> None:
-    """Run all benchmarks, or the named ones, and write the page."""
+    """Run all benchmarks, or the named ones, and refresh their sections of docs/results.md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
-    parser.add_argument("names", nargs="*", help="run only these, and write no page")
-    parser.add_argument("--quick", action="store_true", help="smaller, at most a minute each")
+    parser.add_argument("names", nargs="*", help="only these (default: all)")
+    parser.add_argument("--quick", action="store_true", help="at most a minute each, no page")
     options = parser.parse_args()
     found = [m.name for m in pkgutil.iter_modules([str(ROOT / "benchmarks")]) if m.name[0] != "_"]
     unknown = sorted(set(options.names) - set(found))
     if unknown:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(found)}")
     quick = ["--quick"] * options.quick
-    sections, failed = [], []
+    failed = []
     for name in options.names or found:
         print(f"\n── benchmarks.{name} " + "─" * (70 - len(name)), flush=True)
         lines, code = run([sys.executable, "-m", f"benchmarks.{name}", *quick])
         result = read_result(lines[-1] if lines else "")
         if code or result is None:
             failed.append(name)
-        sections.append(section(name, quick, lines, result, code))
-    if not options.names:
-        command = " ".join(["python -m benchmarks", *quick]) if quick else "make bench"
-        write(RESULTS, INTRODUCTION.format(command=command) + "".join(sections))
-        print(f"\nwrote {RESULTS.relative_to(ROOT)}")
+        if not quick:
+            refresh(RESULTS, name, section(name, lines, result, code), order=found)
+            print(f"\nwrote {RESULTS.relative_to(ROOT)}")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
@@ -73,11 +80,9 @@ def read_result(line: str) -> dict[str, Any] | None:
     return result if isinstance(result, dict) and wanted <= set(result) else None
 
 
-def section(
-    name: str, quick: list[str], lines: list[str], result: dict[str, Any] | None, code: int
-) -> str:
+def section(name: str, lines: list[str], result: dict[str, Any] | None, code: int) -> str:
     """One benchmark as Markdown."""
-    command = " ".join([f"python -m benchmarks.{name}", *quick])
+    command = f"python -m benchmarks.{name}"
     if code or result is None:
         return f"\n## {name}\n\n`{command}` failed (exit code {code}); no figures.\n"
     table = "\n".join(lines[:-1])
@@ -102,10 +107,15 @@ def plain(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "–" if value is None else str(value)
 
 
-def write(path: Path, text: str) -> None:
-    """Replace a file as a whole or not at all."""
+def refresh(path: Path, name: str, text: str, *, order: Sequence[str]) -> None:
+    """Replace one section of the page; those of benchmarks that are no more (``order``) go."""
+    pieces = SECTION.split(path.read_text(encoding="utf-8") if path.exists() else "")
+    bodies = zip(pieces[1::2], pieces[2::2], strict=True)
+    sections = {kept: f"\n## {kept}\n\n{body.rstrip()}\n" for kept, body in bodies}
+    sections[name] = text
+    whole = INTRODUCTION + "".join(sections[kept] for kept in order if kept in sections)
     partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_text(whole, encoding="utf-8")
     partial.replace(path)
 
 

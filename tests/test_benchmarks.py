@@ -21,7 +21,7 @@ RESULT = {
 
 
 def test_a_miss_is_told_as_one() -> None:
-    page = runner.section("made_up", [], ["a table", json.dumps(RESULT)], RESULT, 0)
+    page = runner.section("made_up", ["a table", json.dumps(RESULT)], RESULT, 0)
     assert "```text\na table\n```" in page
     assert "| `speed.ratio` | at least 3 | 2.123 | **no** |" in page
     assert "| `speed.other` | at most 1 | 0.5 | yes |" in page
@@ -30,8 +30,8 @@ def test_a_miss_is_told_as_one() -> None:
 
 
 def test_a_failure_leaves_no_figures() -> None:
-    page = runner.section("made_up", ["--quick"], ["a table"], None, 1)
-    assert "`python -m benchmarks.made_up --quick` failed (exit code 1)" in page
+    page = runner.section("made_up", ["a table"], None, 1)
+    assert "`python -m benchmarks.made_up` failed (exit code 1)" in page
     assert "a table" not in page
 
 
@@ -41,21 +41,60 @@ def test_only_a_whole_result_counts(line: str) -> None:
     assert runner.read_result(json.dumps(RESULT)) == RESULT
 
 
-def test_all_run_and_a_failing_one_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the results of a folder of made-up benchmarks are written."""
     folder = tmp_path / "benchmarks"
     folder.mkdir()
-    (folder / "good.py").write_text(f"print('fine')\nprint({json.dumps(json.dumps(RESULT))})\n")
+    good = f"import sys\nprint('fine', *sys.argv[1:])\nprint({json.dumps(json.dumps(RESULT))})\n"
+    (folder / "good.py").write_text(good)
+    (folder / "other.py").write_text("print('## other')\n" + good)
     (folder / "poor.py").write_text("raise SystemExit(3)\n")
     (folder / "_helper.py").write_text("raise SystemExit(4)\n")
     monkeypatch.setattr(runner, "ROOT", tmp_path)
     monkeypatch.setattr(runner, "RESULTS", tmp_path / "results.md")
-    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    return tmp_path / "results.md"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
+    runner.main()
+
+
+def test_all_run_and_a_failing_one_is_said(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="failed: poor"):
-        runner.main()
-    page = (tmp_path / "results.md").read_text()
-    assert page.startswith("# Results")
-    assert "## good" in page
-    assert "failed (exit code 3)" in page
-    assert "_helper" not in page
+        run(monkeypatch)
+    text = page.read_text()
+    assert text.startswith("# Results")
+    assert [m[1] for m in runner.SECTION.finditer(text)] == ["good", "other", "poor"]
+    assert "failed (exit code 3)" in text
+    assert "_helper" not in text
+
+
+def test_a_named_run_refreshes_its_own_section_only(
+    page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page.write_text("# Results\n\nNothing is measured here yet.\n")
+    run(monkeypatch, "other")
+    run(monkeypatch, "good")
+    both = page.read_text()
+    assert "yet" not in both
+    assert [m[1] for m in runner.SECTION.finditer(both)] == ["good", "other"]
+    run(monkeypatch, "other")
+    assert page.read_text() == both  # the same output gives the same page
+    good = page.parent / "benchmarks" / "good.py"
+    good.write_text(good.read_text().replace("fine", "better"))
+    run(monkeypatch, "good")
+    assert page.read_text() == both.replace("fine", "better", 1)
+    (page.parent / "benchmarks" / "other.py").unlink()
+    run(monkeypatch, "good")
+    assert [m[1] for m in runner.SECTION.finditer(page.read_text())] == ["good"]
+
+
+def test_a_quick_run_leaves_the_page_alone(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(monkeypatch, "good", "--quick")
+    assert not page.exists()
+    run(monkeypatch, "good")
+    full = page.read_bytes()
+    run(monkeypatch, "good", "other", "--quick")
+    assert page.read_bytes() == full

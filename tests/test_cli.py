@@ -206,6 +206,7 @@ def test_score_goes_on_without_a_cell_and_says_so(
     tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     samples = made_up_columns(3)
+    samples["stack_pressure"] = samples["surface_pressure_pa"]
     lines = ["cell_id," + ",".join(samples)]
     for cell in ("made-up", "stranger"):
         rows = zip(*samples.values(), strict=True)
@@ -216,7 +217,9 @@ def test_score_goes_on_without_a_cell_and_says_so(
     out = tmp_path / "scores.parquet"
     source, cells = tmp_path / "samples.parquet", tmp_path / "cells.csv"
     assert run("score", source, "-b", bundle, "-o", out, "--cells", cells) == 3
-    assert "stranger" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "stranger" in said
+    assert "columns that were not used: stack_pressure" in said
     assert set(pq.read_table(out).column("cell_id").to_pylist()) == {"made-up"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pyarrow as pa
@@ -49,9 +50,12 @@ def test_csv_and_parquet_are_read_alike(tmp_path: Path) -> None:
     ("lines", "word"),
     [
         (["cell_id,nominal_capacity_ah", "a,2"], "voltage_min_v"),
-        ([f"{HEADER},colour", "a,2,3,4,red"], "colour"),
+        ([f"{HEADER},anode,anode", "a,2,3,4,lithium,silicon"], "occurs twice"),
+        ([f"{HEADER},Anode", "a,2,3,4,lithium"], "misspelt columns ['Anode']"),
+        ([f"{HEADER},aplied_pressure_pa", "a,2,3,4,5e6"], "aplied_pressure_pa"),
         ([HEADER, "a,2,3,4", "a,2,3,4"], "twice"),
         ([HEADER, "a,,3,4"], "nominal_capacity_ah"),
+        ([HEADER, "a,nan,3,4"], "nominal_capacity_ah missing"),
         ([HEADER, "a,two,3,4"], "two"),
         ([HEADER, "a b,2,3,4"], "plain name"),
         ([HEADER, "a,2000000,3,4"], "not mAh"),
@@ -66,6 +70,17 @@ def test_a_wrong_table_says_what_is_wrong(tmp_path: Path, lines: list[str], word
         read_specs(path)
     assert word in str(caught.value)
     assert isinstance(caught.value, ReadError | CheckError)
+
+
+def test_other_columns_are_not_used_and_nan_is_as_good_as_empty(tmp_path: Path) -> None:
+    """As another laboratory or a table of pandas has it, its index included."""
+    table = {
+        "cell_id": ["a"], "nominal_capacity_ah": [2.0], "voltage_min_v": [2.5],
+        "voltage_max_v": [4.2], "applied_pressure_pa": [math.nan], "colour": ["red"],
+        "cycle_life": [900], "__index_level_0__": [3],
+    }  # fmt: skip
+    pq.write_table(pa.table(table), tmp_path / "cells.parquet")
+    assert read_specs(tmp_path / "cells.parquet") == {"a": CellSpec("a", 2.0, 2.5, 4.2)}
 
 
 def test_a_missing_table(tmp_path: Path) -> None:

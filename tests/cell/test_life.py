@@ -35,8 +35,9 @@ def table(capacity: list[float], first: int = 1) -> CycleSummaries:
         ([1, 0.9, 0.79], EndOfLife(consecutive=1), Life(2, 3, "capacity_fade")),
         # exactly at the threshold is alive
         ([1, 0.8, 0.8, 0.8], EndOfLife(), Life(4, math.inf, None)),
-        # cycles whose discharge was not seen are passed over: they neither break nor make a run
-        ([1, 0.7, NAN, 0.7, NAN, 0.7], EndOfLife(), Life(5, 6, "capacity_fade")),
+        # cycles whose discharge was not seen are passed over: they neither break nor make a run,
+        # and what happened in them is not known
+        ([1, 0.7, NAN, 0.7, NAN, 0.7], EndOfLife(), Life(4, 6, "capacity_fade")),
         # relative to the best of the first five observed
         ([0.5, 0.6, 0.55, 0.5, 0.47], EndOfLife(reference="early", consecutive=1),
          Life(4, 5, "capacity_fade")),
@@ -48,10 +49,12 @@ def test_life(capacity: list[float], definition: EndOfLife, expected: Life) -> N
     assert find_life(table(capacity), META, definition) == expected
 
 
-def test_cycle_numbers_count_not_rows() -> None:
+def test_between_two_checkups_the_cycle_of_failure_is_not_known() -> None:
     cycles = np.array([10, 20, 30, 40])
     seen = CycleSummaries.from_fields(cycles, {"discharge_throughput": [1, 0.7, 0.7, 0.7]})
-    assert find_life(seen, META, EndOfLife()).cycle == 40
+    assert find_life(seen, META, EndOfLife()) == Life(30, 40, "capacity_fade")
+    dead = EndOfLife(fraction=0.99, reference="nominal", consecutive=1)
+    assert find_life(seen[1:], META, dead) == Life(0, 20, "capacity_fade")
 
 
 def test_a_published_life_wins() -> None:

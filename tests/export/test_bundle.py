@@ -11,13 +11,16 @@ import pytest
 import torch
 
 from fadecast.cell.life import EndOfLife
+from fadecast.cell.summaries import CycleSummaries
 from fadecast.errors import BundleError, ParityError
 from fadecast.export import bundle as module
+from fadecast.export import parity
 from fadecast.export.bundle import export_bundle
 from fadecast.export.parity import parity_errors, require_parity, torch_forecasts
 from fadecast.runtime import Session
 from fadecast.runtime.bundle import CARD, FILES, FORECAST, GOLDEN, MANIFEST, SUMMARIZE
 from fadecast.runtime.golden import OUTPUTS, TOLERANCE, Golden
+from fadecast.runtime.summarise import summarise_samples
 from tests.bundles import made_up_cycles, made_up_record, tiny_network
 
 
@@ -112,6 +115,23 @@ def test_parity_errors_over_lives_and_records(session: Session) -> None:
     assert set(errors) == {*OUTPUTS, "summary"}
     assert max(errors.values()) <= TOLERANCE
     require_parity(errors)
+
+
+def test_raw_samples_are_proven_all_the_way_to_the_forecast(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in two halves, of which the second starts from torch's own summaries."""
+
+    def nudged(*arguments: Any) -> CycleSummaries:
+        found = summarise_samples(*arguments)
+        return CycleSummaries(found.cycle_count, found.values * 1.01, found.observed)
+
+    monkeypatch.setattr(parity, "summarise_samples", nudged)
+    errors = parity_errors(
+        session, tiny_network()[1], [made_up_cycles("a")], [made_up_record(seed=5)]
+    )
+    assert errors["summary"] > TOLERANCE
+    assert errors["rul"] > TOLERANCE
 
 
 def test_padding_does_not_reach_a_shorter_life() -> None:

@@ -44,6 +44,11 @@ def test_a_fan_holds_the_quantiles_and_the_truth() -> None:
     assert not len(traces["at least"])
 
 
+def test_a_single_forecast_is_seen() -> None:
+    (median,) = figures.forecast_fan(FORECAST[:1]).select_traces({"name": "median"})
+    assert "markers" in median.mode
+
+
 @pytest.mark.parametrize(
     ("life", "drawn"), [(None, []), (Life(900, np.inf, None), ["at least"]), (LIFE, ["truth"])]
 )

@@ -23,13 +23,15 @@ def test_bad_cells_are_said_and_the_others_go_on(
 ) -> None:
     n = len(SERIES["c"]["voltage_volt"])
     c = SERIES["c"]
-    bad = ("not-a-number", "mv", "unsigned", "twice")
+    bad = ("not-a-number", "mv", "ms", "unsigned", "swapped", "twice")
     write_cells(cells, SPECS | {name: made_up_spec(name) for name in bad})
     parts = [
         as_table("a", SERIES["a"]),
         as_table("stranger", c),
         as_table("not-a-number", c | {"current_ampere": np.full(n, np.nan)}),
         as_table("mv", c | {"voltage_volt": c["voltage_volt"] * 1000}),
+        as_table("ms", c | {"test_time_second": c["test_time_second"] * 1000}),
+        as_table("swapped", SERIES["b"] | {"current_ampere": -SERIES["b"]["current_ampere"]}),
         as_table("unsigned", c | {"current_ampere": np.abs(c["current_ampere"])}),
         as_table("twice", {k: np.repeat(v, 3) for k, v in c.items()}),
         as_table("b", SERIES["b"]),
@@ -38,15 +40,16 @@ def test_bad_cells_are_said_and_the_others_go_on(
     assert not report.ok
     reasons = {
         "stranger": "not in the table", "not-a-number": "none of its", "mv": "in s, V and A",
-        "unsigned": "charge positive", "twice": "not usable",
+        "ms": "time in s", "unsigned": "charge positive", "swapped": "sign of the current swapped",
+        "twice": "not usable",
     }  # fmt: skip
     assert set(report.problems) == set(reasons)
     for name, reason in reasons.items():
         assert reason in report.problems[name]
     table = pq.read_table(report.out)
     ids = set(table["cell_id"].to_pylist())
-    assert ids == {"a", "b", "unsigned", "twice"}
-    assert report.cells == 4
+    assert ids == {"a", "b", "ms", "unsigned", "swapped", "twice"}
+    assert report.cells == 6
 
 
 def test_bad_cells_among_summaries(session: Session, tmp_path: Path, cells: Path) -> None:
@@ -190,3 +193,15 @@ def test_counts_of_cycles_out_of_range(session: Session, tmp_path: Path, cells: 
     table = as_table("a", {"cycle_count": np.array([1.0, 1e300]), **charge})
     report = score(write(tmp_path / "x.parquet", table), cells, session, tmp_path / "s.parquet")
     assert "out of range" in report.problems["a"]
+
+
+def test_an_only_file_that_is_bad_is_said_once(
+    session: Session, tmp_path: Path, cells: Path
+) -> None:
+    stamps = pa.array(np.arange(3), pa.timestamp("us"))
+    table = as_table("a", {"test_time_second": stamps, "voltage_volt": [3.0] * 3,
+                           "current_ampere": [1.0] * 3})  # fmt: skip
+    path = write(tmp_path / "x.parquet", table)
+    report = score(path, cells, session, tmp_path / "s.parquet")
+    assert list(report.problems) == [str(path)]
+    assert "test_time_second does not hold numbers (timestamp[us])" in report.problems[str(path)]

@@ -2,12 +2,14 @@
 
 Columns ``cell_id, nominal_capacity_ah, voltage_min_v, voltage_max_v``; optionally ``cathode, anode,
 electrolyte, fixture, applied_pressure_pa``, and ``files``: patterns separated by ``;`` that say
-which files belong to the cell.
+which files belong to the cell. Other columns are not used, unless one is a required or optional
+name misspelt: that is refused, as its values would be missed.
 """
 
 from __future__ import annotations
 
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,12 +32,12 @@ def read_specs(path: Path) -> dict[str, CellSpec]:
     """The design of every cell in the table, by cell id.
 
     Raises:
-        ReadError: the table cannot be read, lacks a column, or has one that is not known.
+        ReadError: the table cannot be read, lacks a column, or has a misspelt one.
         CheckError: a value is out of range, or a cell stands there twice.
     """
     out: dict[str, CellSpec] = {}
     for row in _rows(path):
-        values = {k: v for k, v in row.items() if k != FILES and v not in (None, "")}
+        values = {k: v for k, v in row.items() if k != FILES and v not in (None, "") and v == v}
         missing = [name for name in _REQUIRED if name not in values]
         if missing:
             raise CheckError(
@@ -66,7 +68,11 @@ def read_patterns(path: Path) -> dict[str, tuple[str, ...]]:
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         table = _read(path)
-        names = list(table.column_names)
+        names = [name for name in table.column_names if name in (*_COLUMNS, FILES)]
+        others = [name for name in table.column_names if name not in names]
+        if len(set(names)) < len(names):
+            raise ReadError("a column name occurs twice", where=path.name, fix="Remove one of them")
+        table = table.select(names)
         numbers = [i for i, name in enumerate(names) if name in _NUMBERS]
         for i in numbers:
             table = table.set_column(i, names[i], table.column(i).cast(pa.float64()))
@@ -77,10 +83,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             fix="Give a table of cells as Parquet or as CSV (UTF-8, commas, decimal points)",
         ) from None  # fmt: skip
     missing = [name for name in _REQUIRED if name not in names]
-    unknown = [name for name in names if name not in (*_COLUMNS, FILES)]
-    if missing or unknown:
+    absent = [name for name in (*_COLUMNS, FILES) if name not in names]
+    misspelt = [n for n in others if get_close_matches(n.strip().lower(), absent, cutoff=0.85)]
+    if missing or misspelt:
         raise ReadError(
-            f"missing columns {missing}, unknown columns {unknown}", where=path.name,
+            f"missing columns {missing}, misspelt columns {misspelt}", where=path.name,
             fix=f"Columns are {', '.join((*_COLUMNS, FILES))}; the first four are required",
         )  # fmt: skip
     return rows

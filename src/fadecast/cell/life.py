@@ -78,7 +78,8 @@ def find_life(summaries: CycleSummaries, metadata: CellMetadata, definition: End
     """The life of a cell under ``definition``; a published life, where there is one, wins.
 
     A cell that never meets the definition is censored at its last cycle: neither dropped nor
-    called dead. Cycles whose discharge was not observed are passed over.
+    called dead. Cycles whose discharge was not observed are passed over: a failure seen after such
+    cycles lies somewhere between the observed one before it and its own.
 
     Raises:
         CheckError: there is no cycle at all.
@@ -98,9 +99,10 @@ def find_life(summaries: CycleSummaries, metadata: CellMetadata, definition: End
     if definition.reference == "early" and len(capacity):
         reference = float(capacity[:5].max())
     below = capacity < definition.fraction * reference
-    run = 0
+    run, before = 0, 0.0
     for cycle, low in zip(count, below, strict=True):
         run = run + 1 if low else 0
         if run == definition.consecutive:
-            return Life(float(cycle) - 1, float(cycle), "capacity_fade")
+            return Life(before, float(cycle), "capacity_fade")
+        before = float(cycle)
     return Life(float(summaries.cycle_count[-1]), float("inf"), None)

@@ -55,7 +55,8 @@ Cells = Annotated[
         "--cells",
         help="Table (CSV or Parquet) of cell designs: cell_id, nominal_capacity_ah in Ah, "
         "voltage_min_v and voltage_max_v in V; optionally cathode, anode, electrolyte, fixture, "
-        "applied_pressure_pa in Pa, and files (patterns of the cell's files, separated by ;).",
+        "applied_pressure_pa in Pa, and files (patterns of the cell's files, separated by ;). "
+        "Other columns are not used.",
     ),
 ]
 StoreFolder = Annotated[Path, typer.Option("--store", "-s", help="Folder of ingested cells.")]
@@ -291,6 +292,8 @@ def score(
         f"{out}: {report.cells} cells, {report.cycles} cycles, {report.rows} rows read, "
         f"{report.dropped} unusable, {report.seconds:.1f} s"
     )
+    if report.ignored:
+        _stderr().print(f"columns that were not used: {', '.join(report.ignored)}")
     for name, reason in report.problems.items():
         _stderr().print(Text.assemble((f"{name}: ", "bold"), reason))
     if not report.ok:
@@ -316,6 +319,8 @@ def evaluate(
     lives = find_lives(Store(store), list(table.forecasts), table.end_of_life)
     card = judge(table.forecasts, lives)
     Console().print(judged({scores.stem: card}, "Judged on all scored cells"))
+    if not any(cell.cause for cell in card.cells):
+        typer.echo("no scored cell was seen to fail, so nothing is known of the errors of a life")
     if out is not None:
         write_json(out, card.to_json())
 

@@ -82,14 +82,19 @@ def forecast_fan(forecast: Forecasts, life: Life | None = None, *, height: int =
     """Cycles left over the cycles of one cell: median, 25–75 % and 5–95 % bands, and the truth."""
     few = thin(forecast)
     names = ["to 95 %", "from 5 %", "to 75 %", "from 25 %", "median", "truth", "at least"]
-    looks: list[dict[str, Any]] = [{"line": {"width": 0}} for _ in range(4)]
+    looks: list[dict[str, Any]] = [{"mode": "lines", "line": {"width": 0}} for _ in range(4)]
     looks[1] |= {"fill": "tonexty", "fillcolor": BANDS[0]}
     looks[3] |= {"fill": "tonexty", "fillcolor": BANDS[1]}
-    looks.append({"line": {"color": ACCENT, "width": 2}})
-    looks += [{"line": {"color": INK, "width": 1.5, "dash": dash}} for dash in ("dash", "dot")]
+    # The dots are hardly wider than the line; a cell with one forecast has nothing else to show.
+    median = {"mode": "lines+markers", "marker": {"size": 3.5}}
+    looks.append(median | {"line": {"color": ACCENT, "width": 2}})
+    looks += [
+        {"mode": "lines", "line": {"color": INK, "width": 1.5, "dash": dash}}
+        for dash in ("dash", "dot")
+    ]
     figure = _of_one_cell(height, "cycles left", few, life)
     for (x, y), name, look in zip(fan_lines(few, life), names, looks, strict=True):
-        figure.add_scatter(x=x, y=y, name=name, mode="lines", hovertemplate="%{y}", **look)
+        figure.add_scatter(x=x, y=y, name=name, hovertemplate="%{y}", **look)
     return figure.update_yaxes(range=[0, fan_top(few, life)])
 
 

@@ -30,7 +30,11 @@ CELLS: Final = 512
 NONE: Final = -1
 """In place of a cycle number: no open cycle, no cycle yet."""
 
+CLOSED: Final = 0.1
+"""Largest difference of charge and discharge, as a share, at which their voltages compare."""
+
 _DISCHARGE: Final = INDEX["discharge_throughput"]
+_EFFICIENCIES: Final = INDEX["energy_efficiency"], INDEX["coulombic_efficiency"]
 
 Floats = NDArray[np.float32]
 Counts = NDArray[np.int64]
@@ -56,6 +60,8 @@ class Carried:
         memory: ``(n, forecast_state_size)`` state after the last forecast.
         last_cycle: ``(n,)`` number of the last closed cycle, or ``NONE``.
         discharged: ``(n,)`` largest discharge of a closed cycle, in nominal capacities.
+        lossy: ``(n,)`` closed cycles that charged at a higher mean voltage than they discharged at,
+            less those that did not: below 0, charge and discharge are mistaken for each other.
         window: ``(n, 3)``; design: ``(n, N_DESIGN)``.
     """
 
@@ -66,6 +72,7 @@ class Carried:
     memory: Floats
     last_cycle: Counts
     discharged: Floats
+    lossy: Counts
     window: Floats
     design: Floats
 
@@ -76,7 +83,7 @@ class Carried:
         return cls(
             np.zeros((n, session.summary_state_size), floats), np.zeros((n, N_FIELDS), floats),
             np.zeros((n, N_FIELDS), bool), none, np.zeros((n, session.forecast_state_size), floats),
-            none.copy(), np.zeros(n, floats), np.zeros((n, 3), floats),
+            none.copy(), np.zeros(n, floats), np.zeros(n, np.int64), np.zeros((n, 3), floats),
             np.zeros((n, N_DESIGN), floats),
         )  # fmt: skip
 
@@ -242,6 +249,7 @@ class Fleet:
         self.carried.last_cycle[lanes] = count  # the rows of a cell rise: the last one stays
         drawn = values[:, _DISCHARGE] * observed[:, _DISCHARGE]
         np.maximum.at(self.carried.discharged, lanes, drawn)
+        np.add.at(self.carried.lossy, lanes, _lossy(values, observed))
 
     def _grow(self, size: int) -> None:
         old, self.carried = self.carried, Carried.empty(size, self.session)
@@ -258,6 +266,14 @@ _OUTPUTS: Final[tuple[tuple[tuple[int, ...], type[np.generic]], ...]] = (
     ((), np.bool_),
 )
 """Shape per row and dtype of what a ``Forecasts`` holds beside the cycle count."""
+
+
+def _lossy(values: Floats, observed: NDArray[np.bool_]) -> Counts:
+    """``(n,)`` 1 where a cycle charged at a higher mean voltage than it discharged at, −1 where at
+    a lower one; 0 where it did not charge about as much as it discharged."""
+    energy, charge = (values[:, column] * observed[:, column] for column in _EFFICIENCIES)
+    comparable = (np.abs(charge - 1) < CLOSED) & (energy > 0)
+    return np.where(comparable, np.sign(charge - energy), 0).astype(np.int64)
 
 
 def _joined(chunks: Sequence[Chunk]) -> Samples:

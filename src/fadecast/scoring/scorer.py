@@ -127,7 +127,7 @@ class Scorer:
         self._write()
         if self.unnamed:
             self.problems["input"] = f"{self.unnamed} rows without a cell_id were passed over"
-        elif not self.rows:
+        elif not self.rows and not self.problems:
             self.problems["input"] = "there is not a single row"
         for lane, cell_id in enumerate(self._ids):
             if cell_id in self.problems:
@@ -140,8 +140,8 @@ class Scorer:
                 )
             elif dropped > given / 2:
                 self.problems[cell_id] = (
-                    f"{dropped} of {given} rows were not usable (not finite, out of range, or "
-                    "time that does not rise)"
+                    f"{dropped} of {given} rows were not usable (not finite, out of range of s, V "
+                    "and A, or time that does not rise)"
                 )
             elif went_back := self._fleet.counters[lane].went_back:
                 self.problems[cell_id] = (
@@ -155,7 +155,13 @@ class Scorer:
                 )
             elif not drawn > LEAST_DISCHARGE:
                 self.problems[cell_id] = (
-                    "no cycle holds a discharge: is the current signed, charge positive?"
+                    "no cycle holds a discharge: is the current signed, charge positive, in A, and "
+                    "time in s?"
+                )
+            elif self._fleet.carried.lossy[lane] < 0:
+                self.problems[cell_id] = (
+                    "it charges at a lower voltage than it discharges at: is the sign of the "
+                    "current swapped? Charge must be positive"
                 )
             elif not self._valid[lane]:
                 self.problems[cell_id] = "no cycle moved enough charge to say something"

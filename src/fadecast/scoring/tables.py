@@ -71,7 +71,7 @@ def find_tables(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise ReadError("no such file or folder", where=str(path))
+            raise ReadError("no such file or folder", where=str(path), fix="Check the path")
         inside = (file for file in path.rglob("*.parquet") if file.is_file())
         found += sorted(inside, key=_natural) if path.is_dir() else [path]
     if not found:
@@ -150,7 +150,10 @@ def _take_apart(table: Table, batch: pa.RecordBatch) -> Batch:
         try:
             numbers = batch.column(name).cast(kind, safe=False)
         except pa.ArrowException:
-            raise ReadError(f"column {name} does not hold numbers", where=str(table.path)) from None
+            raise ReadError(
+                f"column {name} does not hold numbers ({batch.column(name).type})",
+                where=str(table.path), fix="Write it as a number in the unit of its name",
+            ) from None  # fmt: skip
         array = numbers.to_numpy(zero_copy_only=False)
         columns[name] = array if together else array[order]
     cell = cell if together else cell[order]
