@@ -9,10 +9,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := learn,sim,sources,report,dev
 
-.PHONY: demo test test-all bench lint format constraints clean
+.PHONY: demo demo-recorded test test-all bench lint format constraints clean
 
-demo: $(READY)  ## recorded cells → train → bundle → stream → score → report, into demo/
+demo: $(READY)  ## simulated cells → train → bundle → stream → score → report, into demo/
 	$(BIN)/fadecast demo
+
+demo-recorded: $(READY)  ## the same on recorded cells, into demo-recorded/
+	$(BIN)/fadecast demo --recorded --out demo-recorded
 
 test test-all: export OMP_NUM_THREADS = 1 # the tests run side by side instead
 
@@ -50,6 +53,6 @@ constraints: $(READY)  ## pin what is installed in .venv, after trying newer ver
 	@touch $(READY)
 
 clean:  ## what can be made again; .venv and mlruns stay
-	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf demo demo-recorded build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 	    .import_linter_cache .benchmarks
 	find src tests training serving benchmarks -name __pycache__ -prune -exec rm -rf {} +

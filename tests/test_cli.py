@@ -20,8 +20,8 @@ import fadecast
 from fadecast.cell.store import Store
 from fadecast.cli import app as cli
 from fadecast.cli import main
-from fadecast.cli.commands import refuse
 from fadecast.cli.jobs import open_record, replay
+from fadecast.cli.refusal import refuse
 from fadecast.errors import ConfigError, FadecastError
 from fadecast.runtime import Session
 from tests.bundles import bundle, made_up_columns, made_up_cycles, made_up_record
@@ -96,7 +96,9 @@ def test_refusal_says_what_where_and_how(capsys: pytest.CaptureFixture[str]) -> 
         (["score", "store", "-b", "bundle", "-o", "s.parquet"], "manifest.json"),
         (["evaluate", "s.parquet", "-s", "store"], "s.parquet"),
         (["report", "s.parquet", "-o", "r.html"], "s.parquet"),
-        (["demo", "--data", ".", "-c", "none.yaml"], "none.yaml"),
+        (["demo", "-c", "none.yaml"], "none.yaml"),
+        (["demo", "--data", "."], "--recorded"),
+        (["simulate", "-c", "none.yaml", "-o", "out"], "none.yaml"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -122,7 +124,7 @@ def test_demo_needs_a_set(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "job.yaml").write_text("name: none\n")
     (tmp_path / "empty").mkdir()
-    assert run("demo", "--data", "empty", "-c", "job.yaml") == 2
+    assert run("demo", "--recorded", "--data", "empty", "-c", "job.yaml") == 2
     assert "no recorded set" in capsys.readouterr().err
 
 
@@ -263,6 +265,25 @@ def test_replay_of_summaries_goes_cycle_by_cycle(bundle: Path) -> None:
 
 
 @pytest.mark.slow
+def test_demo_simulates_its_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "training" / "populations").mkdir(parents=True)
+    (tmp_path / "training" / "populations" / "demo.yaml").write_text(
+        "{name: few, cells: 24, cycles: 60, shard: 8, test: 0.4, groups: [{tier: lab}]}"
+    )
+    (tmp_path / "job.yaml").write_text("{name: short, training: {epochs: 2}, baselines: false}")
+    assert run("demo", "-c", "job.yaml") == 0
+    assert "stream and batch differ by" in capsys.readouterr().out
+    assert (tmp_path / "demo" / "population" / "card" / "README.md").is_file()
+    scored = set(pq.read_table("demo/scores.parquet").column("cell_id").to_pylist())
+    assert scored
+    assert scored == set(Store("demo/unseen").cell_ids())
+    assert scored < set(Store("demo/population").cell_ids())
+
+
+@pytest.mark.slow
 def test_demo_runs_the_whole_line(
     recorded_data: Path,
     tmp_path: Path,
@@ -276,7 +297,7 @@ def test_demo_runs_the_whole_line(
         "training: {epochs: 2}\n"
         "baselines: false\n"
     )
-    assert run("demo", "--data", recorded_data, "-c", "job.yaml") == 0
+    assert run("demo", "--recorded", "--data", recorded_data, "-c", "job.yaml") == 0
     said = capsys.readouterr().out
     assert "stream and batch differ by" in said
     assert Store("demo/unseen").cell_ids()[0] == "samsung30q-cell2"

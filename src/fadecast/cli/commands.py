@@ -17,22 +17,13 @@ from rich.console import Console
 from rich.text import Text
 
 import fadecast
+from fadecast.cli.refusal import as_refusal, refuse
 from fadecast.errors import FadecastError
 
 if TYPE_CHECKING:
     from fadecast.learn.config import TrackingConfig
 
 PARTLY_DONE: Final = 3
-
-EXTRA_OF: Final = {
-    **dict.fromkeys(("torch", "lightning", "sklearn", "mlflow", "onnx", "onnxscript"), "learn"),
-    **dict.fromkeys(("pydantic", "yaml", "scipy", "pandas"), "learn"),
-    **dict.fromkeys(("fastnda", "fastexcel", "polars", "pooch"), "sources"),
-    **dict.fromkeys(("numba", "pybamm"), "sim"),
-    "ray": "ray",
-    "plotly": "report",
-}
-"""Which extra brings a library that may be missing."""
 
 app = typer.Typer(
     name="fadecast",
@@ -75,32 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         app(args=None if arguments is None else list(arguments))
-    except FadecastError as error:
-        refuse(error)
-    except OSError as error:  # of the system: no space, no right to write, a folder for a file
-        refuse(
-            FadecastError(
-                error.strerror or str(error), where=str(error.filename or ""),
-                fix="Check the paths, their rights and the space left on the disk",
-            )
-        )  # fmt: skip
-    except ModuleNotFoundError as error:
-        root = (error.name or "").split(".")[0]
-        if root not in EXTRA_OF:
-            raise
-        what = f"this command needs {root}, which is not installed"
-        refuse(FadecastError(what, fix=f"pip install 'fadecast[{EXTRA_OF[root]}]'"))
-
-
-def refuse(error: FadecastError) -> None:
-    """Say on stderr what is wrong, where, and how to mend it; exit with 2."""
-    message = Text.assemble(("error: ", "bold red"), (error.what, "red"))
-    if error.where:
-        message.append(f"\nwhere: {error.where}")
-    if error.fix:
-        message.append(f"\nfix:   {error.fix}", "bold")
-    _stderr().print(message)
-    sys.exit(2)
+    except (FadecastError, OSError, ModuleNotFoundError) as error:
+        refuse(as_refusal(error))
 
 
 def _print_version(wanted: bool) -> None:

@@ -103,7 +103,10 @@ class Population(BaseModel):
         try:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"cannot read it: {error}", where=str(path)) from error
+            raise ConfigError(
+                f"cannot read it: {error}", where=str(path),
+                fix="Give a YAML file such as training/populations/demo.yaml",
+            ) from error  # fmt: skip
         return cls.checked(data, where=str(path))
 
     @classmethod
