@@ -11,8 +11,11 @@ from fadecast.cell.store import Store
 from fadecast.errors import TrainingError
 from fadecast.learn.batches import ByLength, collate, ordered_loader, to_tensors
 from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
+from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from tests.bundles import made_up_record
 from tests.learn.population import made_up_cell, made_up_sequence
+
+FORECASTER = Forecaster(ForecasterConfig())
 
 
 @pytest.fixture
@@ -52,12 +55,12 @@ def test_a_damaged_cache_is_made_again(store: Store) -> None:
 def test_nothing_after_the_failure_is_a_target() -> None:
     sequence = made_up_sequence(1)
     assert sequence.life.failed
-    tensors = to_tensors(sequence)
+    tensors = to_tensors(sequence, FORECASTER)
     assert len(tensors.elapsed) == sequence.life.after
     assert torch.equal(tensors.until - tensors.after, torch.ones(len(tensors.after)))
     assert tensors.after[-1] == 0
     longer = CellSequence(sequence.metadata, sequence.summaries, sequence.life)
-    for a, b in zip(to_tensors(longer.alive()), tensors, strict=True):
+    for a, b in zip(to_tensors(longer.alive(), FORECASTER), tensors, strict=True):
         assert torch.equal(a, b)
 
 
@@ -70,8 +73,8 @@ def test_cycles_that_say_nothing_only_age() -> None:
         type(sequence.summaries)(sequence.summaries.cycle_count, values, observed),
         sequence.life,
     )
-    tensors = to_tensors(gap)
-    assert len(tensors.elapsed) == len(to_tensors(sequence).elapsed) - 5
+    tensors = to_tensors(gap, FORECASTER)
+    assert len(tensors.elapsed) == len(to_tensors(sequence, FORECASTER).elapsed) - 5
     assert tensors.elapsed[10] == 6
     assert torch.equal(tensors.elapsed.cumsum(0) + tensors.after, torch.full_like(
         tensors.after, sequence.life.after))  # fmt: skip
@@ -79,7 +82,7 @@ def test_cycles_that_say_nothing_only_age() -> None:
 
 def test_padding_weighs_nothing_and_cells_alike() -> None:
     cells = [made_up_sequence(n) for n in range(4)]
-    batch = next(iter(ordered_loader(cells, 4)))
+    batch = next(iter(ordered_loader(cells, FORECASTER, 4)))
     assert torch.allclose(batch.weight.sum(1), torch.ones(4))
     assert torch.allclose(batch.soh_weight.sum(1), torch.ones(4))
     padding = batch.weight == 0
@@ -90,7 +93,7 @@ def test_padding_weighs_nothing_and_cells_alike() -> None:
 def test_a_censored_cell_has_no_cause() -> None:
     sequence = made_up_sequence(1).until(50)
     alive = CellSequence(sequence.metadata, sequence.summaries, Life(50, np.inf, None))
-    tensors = collate([to_tensors(alive)])
+    tensors = collate([to_tensors(alive, FORECASTER)])
     assert (tensors.cause == -1).all()
     assert torch.isinf(tensors.until).all()
 

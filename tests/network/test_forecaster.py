@@ -55,7 +55,7 @@ def test_step_equals_sequence(network: Forecaster, seed: int, cycles: int) -> No
     with torch.no_grad():
         hidden = network.sequence(*inputs)
         rul, risk, incidence = network.readout(
-            log_hazards(network.recalibration(hidden.logits.flatten(0, 1)))
+            log_hazards(network.recalibration(network.hazards(hidden.memory.flatten(0, 1))))
         )
     stepped = network.forecast_sequence(*inputs)
     scale = stepped.rul.flatten(0, 1).clamp(min=1)
@@ -82,9 +82,9 @@ def test_later_cycles_never_change_earlier_forecasts(
             design,
             torch.cat([elapsed[:, :cut], other_elapsed[:, cut:]], 1),
         )
-    assert torch.allclose(first.logits[:, :cut], mixed.logits[:, :cut], atol=1e-5)
+    assert torch.allclose(first.memory[:, :cut], mixed.memory[:, :cut], atol=1e-5)
     assert torch.equal(first.soh[:, :cut], mixed.soh[:, :cut])
-    assert not torch.allclose(first.logits[:, cut:], mixed.logits[:, cut:], atol=1e-5)
+    assert not torch.allclose(first.memory[:, cut:], mixed.memory[:, cut:], atol=1e-5)
 
 
 def test_what_is_masked_is_never_looked_at(network: Forecaster) -> None:

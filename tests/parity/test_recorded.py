@@ -68,7 +68,9 @@ def training_time(forecaster: Forecaster, record: CellRecord) -> Forecasts:
     elapsed = torch.diff(age, prepend=age.new_zeros(1))[None]
     design = torch.tensor(encode_design(record.spec))[None]
     hidden = forecaster.sequence(values[valid][None], seen[valid][None], design, elapsed)
-    readout = forecaster.readout(log_hazards(forecaster.recalibration(hidden.logits[0])))
+    readout = forecaster.readout(
+        log_hazards(forecaster.recalibration(forecaster.hazards(hidden.memory[0])))
+    )
     novelty = forecaster.novelty(hidden.encoding[0]) + forecaster.encoder.strangeness(design)
     return Forecasts(
         s.cycle_count[valid.numpy()], *(x.numpy() for x in readout), hidden.soh[0].numpy(),

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from fadecast.cell.design import encode_design
 from fadecast.cell.life import CAUSES
 from fadecast.learn.dataset import CellSequence
-from fadecast.network.forecaster import valid_cycles
+from fadecast.network.forecaster import Features, Forecaster, valid_cycles
 
 _SMOOTH = 5
 
@@ -23,12 +23,15 @@ _SMOOTH = 5
 class Batch(NamedTuple):
     """``B`` cells padded to ``T`` cycles. The life enters as a target only.
 
+    ``described`` and ``capacity`` are the cells' ``Features``, the former kept in half precision:
+    a population of thousands of cells must fit into memory, and noise there is 1e-3 of a spread.
+
     ``weight`` is 1 / (number of cycles of the cell), 0 where padded, so that cells count alike;
     ``soh_weight`` likewise over the cycles whose capacity was observed.
     """
 
-    values: Tensor
-    observed: Tensor
+    described: Tensor
+    capacity: Tensor
     design: Tensor
     elapsed: Tensor
     after: Tensor
@@ -38,8 +41,22 @@ class Batch(NamedTuple):
     soh: Tensor
     soh_weight: Tensor
 
+    @property
+    def features(self) -> Features:
+        """What the trained layers meet."""
+        return Features(self.described.float(), self.capacity)
 
-def to_tensors(sequence: CellSequence) -> Batch:
+
+def valid_rows(sequence: CellSequence) -> tuple[Tensor, Tensor, Tensor]:
+    """Values and masks ``(n, F)`` of the cycles that say something, and which ``(T,)`` they are."""
+    s = sequence.summaries
+    values, observed = torch.tensor(s.values), torch.tensor(s.observed, dtype=torch.float32)
+    valid = valid_cycles(values, observed)[:, 0] > 0
+    return values[valid], observed[valid], valid
+
+
+@torch.no_grad()
+def to_tensors(sequence: CellSequence, forecaster: Forecaster) -> Batch:
     """One cell until its failure, without a batch axis; cycles that say nothing are left out.
 
     Leaving them out keeps the age: the next cycle's ``elapsed`` spans them, as in the deployed
@@ -47,8 +64,8 @@ def to_tensors(sequence: CellSequence) -> Batch:
     """
     alive = sequence.alive()
     s = alive.summaries
-    values, observed = torch.tensor(s.values), torch.tensor(s.observed, dtype=torch.float32)
-    valid = valid_cycles(values, observed)[:, 0] > 0
+    values, observed, valid = valid_rows(alive)
+    features = forecaster.describe(values.unsqueeze(0), observed.unsqueeze(0))
     age = torch.tensor(alive.elapsed()).cumsum(0)[valid]
     count = torch.tensor(s.cycle_count)[valid]
     life = alive.life
@@ -56,8 +73,8 @@ def to_tensors(sequence: CellSequence) -> Batch:
     known = torch.isfinite(soh)
     cause = CAUSES.index(life.cause) if life.cause is not None else -1
     return Batch(
-        values=values[valid],
-        observed=observed[valid],
+        described=features.described[0].half(),
+        capacity=features.capacity[0],
         design=torch.tensor(encode_design(alive.spec)),
         elapsed=torch.diff(age, prepend=torch.zeros(1)),
         after=(life.after - count).float(),
@@ -110,8 +127,8 @@ class ByLength(Sampler[list[int]]):
 class Cells(Dataset[Batch]):
     """Cells with a cycle before their failure; an index is a list of them and gives a batch."""
 
-    def __init__(self, sequences: Sequence[CellSequence]) -> None:
-        items = [to_tensors(s) for s in sequences]
+    def __init__(self, sequences: Sequence[CellSequence], forecaster: Forecaster) -> None:
+        items = [to_tensors(s, forecaster) for s in sequences]
         self.items = [item for item in items if len(item.elapsed)]
 
     def __len__(self) -> int:
@@ -126,17 +143,19 @@ class Cells(Dataset[Batch]):
 
 
 def training_loader(
-    sequences: Sequence[CellSequence], batch_cells: int, seed: int
+    sequences: Sequence[CellSequence], forecaster: Forecaster, batch_cells: int, seed: int
 ) -> DataLoader[Batch]:
     """Shuffled batches. They are drawn by a sampler, as that is what is told the epoch."""
-    cells = Cells(sequences)
+    cells = Cells(sequences, forecaster)
     order = ByLength(cells.lengths(), batch_cells, seed)
     return DataLoader(cells, sampler=order, batch_size=None)
 
 
-def ordered_loader(sequences: Sequence[CellSequence], batch_cells: int) -> DataLoader[Batch]:
+def ordered_loader(
+    sequences: Sequence[CellSequence], forecaster: Forecaster, batch_cells: int
+) -> DataLoader[Batch]:
     """Batches in a fixed order, shortest lives first."""
-    cells = Cells(sequences)
+    cells = Cells(sequences, forecaster)
     order = [int(i) for i in np.argsort(cells.lengths(), kind="stable")]
     rows = [order[start : start + batch_cells] for start in range(0, len(order), batch_cells)]
     return DataLoader(cells, sampler=rows, batch_size=None)

@@ -65,7 +65,8 @@ class TrainingConfig(_Section):
     """How the network is fitted.
 
     ``patience`` epochs without a better validation likelihood end the training; without validation
-    cells all ``epochs`` run. ``soh_weight`` is the share of the state-of-health loss.
+    cells all ``epochs`` run. ``soh_weight`` is the share of the state-of-health loss, ``cycles``
+    the share of a batch's cycles whose likelihood is taken at a step.
     """
 
     epochs: _Count = 60
@@ -75,6 +76,7 @@ class TrainingConfig(_Section):
     weight_decay: _NotNegative = 1e-2
     gradient_clip: _Positive = 1.0
     soh_weight: _NotNegative = 0.1
+    cycles: Annotated[float, Field(gt=0, le=1)] = 1.0
     seed: int = 0
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
 

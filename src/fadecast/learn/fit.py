@@ -9,20 +9,25 @@ from pathlib import Path
 from typing import Any, Final
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import Logger
 
+from fadecast.cell.design import encode_design
 from fadecast.cell.life import CAUSES
 from fadecast.errors import TrainingError
-from fadecast.learn.batches import Batch, ordered_loader, to_tensors, training_loader
+from fadecast.learn.batches import Batch, ordered_loader, training_loader, valid_rows
 from fadecast.learn.calibrate import fit_novelty, fit_recalibration
 from fadecast.learn.config import TrainingConfig
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.module import ForecasterModule
 from fadecast.network.forecaster import Forecaster, ForecasterConfig, Hidden
 
-_CELLS = 8
+_CELLS: Final = 8
+_ENOUGH: Final = 600
+"""Cells from which scales, recalibration and novelty are taken."""
+_TARGETS: Final = ("after", "until", "cause", "weight")
 
 _KEPT: Final[dict[str, Any]] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
 
@@ -67,8 +72,8 @@ def fit(
     forecaster = Forecaster(network)
     _fit_scales(forecaster, train)
     module = ForecasterModule(forecaster, training)
-    shuffled = training_loader(train, training.batch_cells, training.seed)
-    watched = ordered_loader(validation, training.batch_cells) if validation else None
+    shuffled = training_loader(train, forecaster, training.batch_cells, training.seed)
+    watched = ordered_loader(validation, forecaster, training.batch_cells) if validation else None
     best = ModelCheckpoint(folder, "best", "validation_nll", **_KEPT) if validation else None
     watching = [_Stopper(training.patience), best] if best else []
     bars = [RichProgressBar(leave=False)] if progress else []
@@ -97,13 +102,11 @@ def fit(
 @torch.no_grad()
 def _fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
     """Scales of the inputs and the causes that occur, from the training cells alone."""
-    cells = [to_tensors(s) for s in train]
-    changes = [forecaster.scaler.changes_of(c.values, c.observed) for c in cells]
-    forecaster.scaler.fit(
-        torch.cat([c.values for c in cells]), torch.cat([c.observed for c in cells]),
-        torch.cat(changes),
-    )  # fmt: skip
-    forecaster.encoder.fit(torch.stack([c.design for c in cells]))
+    values, observed, _ = zip(*(valid_rows(s.alive()) for s in _some(train)), strict=True)
+    changes = [forecaster.scaler.changes_of(*cell) for cell in zip(values, observed, strict=True)]
+    forecaster.scaler.fit(torch.cat(values), torch.cat(observed), torch.cat(changes))
+    designs = np.stack([encode_design(s.spec) for s in train])
+    forecaster.encoder.fit(torch.from_numpy(designs))
     causes = {s.life.cause for s in train}
     forecaster.hazards.fit(torch.tensor([float(cause in causes) for cause in CAUSES]))
 
@@ -113,20 +116,26 @@ def _finish(
 ) -> None:
     """Recalibration on the validation cells, novelty on the training cells."""
     if any(s.life.failed for s in validation):
-        batches = list(ordered_loader(validation, _CELLS))
-        logits = torch.cat([_hidden(forecaster, b).logits[b.weight > 0] for b in batches])
-        targets = [
-            torch.cat([getattr(b, name)[b.weight > 0] for b in batches])
-            for name in ("after", "until", "cause", "weight")
-        ]
-        fit_recalibration(forecaster, logits, *targets)
-    batches = list(ordered_loader(train, _CELLS))
+        logits, targets = [], []
+        for batch in ordered_loader(_some(validation), forecaster, _CELLS):
+            real = batch.weight > 0
+            logits.append(forecaster.hazards(_hidden(forecaster, batch).memory[real]).detach())
+            targets.append([getattr(batch, name)[real] for name in _TARGETS])
+        fit_recalibration(
+            forecaster, torch.cat(logits), *map(torch.cat, zip(*targets, strict=True))
+        )
+    batches = ordered_loader(_some(train), forecaster, _CELLS)
     fit_novelty(forecaster, [_hidden(forecaster, b).encoding[b.weight > 0] for b in batches])
 
 
 @torch.no_grad()
 def _hidden(forecaster: Forecaster, batch: Batch) -> Hidden:
-    return forecaster.sequence(batch.values, batch.observed, batch.design, batch.elapsed)
+    return forecaster.recall(batch.features, batch.design, batch.elapsed)
+
+
+def _some(cells: Sequence[CellSequence]) -> Sequence[CellSequence]:
+    """At most ``_ENOUGH`` cells, evenly spaced: statistics need no more."""
+    return cells[:: -(-len(cells) // _ENOUGH)] if cells else cells
 
 
 class _Stopper(EarlyStopping):

@@ -46,11 +46,20 @@ class ForecasterModule(lightning.LightningModule):
         self.log("validation_soh", health, batch_size=len(batch.design))
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        hidden = self.forecaster.sequence(batch.values, batch.observed, batch.design, batch.elapsed)
-        nll = competing_risks_nll(log_hazards(hidden.logits), batch.after, batch.until, batch.cause)
+        hidden = self.forecaster.recall(batch.features, batch.design, batch.elapsed)
+        # The likelihood of a row costs more than its memory, and neighbours say nearly the same.
+        chosen = batch.weight > 0
+        if self.training:
+            chosen &= torch.rand(chosen.shape, device=chosen.device) < self.config.cycles
+        weight = batch.weight * chosen
+        hazards = log_hazards(self.forecaster.hazards(hidden.memory[chosen]))
+        rows = competing_risks_nll(
+            hazards, batch.after[chosen], batch.until[chosen], batch.cause[chosen]
+        )
+        nll = (rows * weight[chosen]).sum() / weight.sum().clamp(min=1e-12)
         off = torch.nn.functional.smooth_l1_loss(hidden.soh, batch.soh, reduction="none", beta=0.01)
         cells = len(batch.design)
-        return (nll * batch.weight).sum() / cells, (off * batch.soh_weight).sum() / cells
+        return nll, (off * batch.soh_weight).sum() / cells
 
     def configure_optimizers(self) -> Any:
         """AdamW with one cycle of the learning rate; biases do not decay."""

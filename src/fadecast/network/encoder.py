@@ -55,22 +55,34 @@ class Encoder(nn.Module):
         # The logarithm is taken of curves alone: a single field's would magnify its rounding.
         curves = groups[:, groups[:CURVES].sum(0) > 0]
         self.register_buffer("curves", curves, persistent=False)
-        inputs = 2 * len(FIELDS) - CURVES + groups.shape[1] + curves.shape[1] + N_DESIGN + 2
-        self.first = nn.Linear(inputs, width)
+        # Levels and changes come first; they are what dropout takes from.
+        self.fields = 2 * len(FIELDS) - CURVES
+        self.features = self.fields + groups.shape[1] + curves.shape[1]
+        self.first = nn.Linear(self.features + N_DESIGN + 2, width)
         self.second = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(
-        self, level: Tensor, change: Tensor, seen: Tensor, design: Tensor, age: Tensor
-    ) -> Tensor:
-        """Fields are ``(B, T, F)``, design ``(B, N_DESIGN)``, age ``(B, T, 1)`` in cycles."""
+    def describe(self, level: Tensor, change: Tensor, seen: Tensor) -> Tensor:
+        """Scaled fields ``(B, T, F)`` → features ``(B, T, features)``; nothing here is trained."""
+        spread = torch.matmul(change.square(), self.curves)
+        return torch.cat(
+            [
+                level[..., CURVES:],
+                change,
+                torch.matmul(seen, self.groups),
+                torch.log(spread + LEAST_CHANGE),
+            ],
+            2,
+        )
+
+    def forward(self, features: Tensor, design: Tensor, age: Tensor) -> Tensor:
+        """Features ``(B, T, features)``, design ``(B, N_DESIGN)``, age ``(B, T, 1)`` in cycles."""
         declared = (design - self.design_centre) * self.design_scale
+        fields, others = features.split([self.fields, self.features - self.fields], 2)
         inputs = [
-            self.dropout(level[..., CURVES:]),
-            self.dropout(change),
-            torch.matmul(seen, self.groups),
-            torch.log(torch.matmul(change.square(), self.curves) + LEAST_CHANGE),
-            declared.unsqueeze(1).expand(-1, level.shape[1], -1),
+            self.dropout(fields),
+            others,
+            declared.unsqueeze(1).expand(-1, features.shape[1], -1),
             torch.log1p(age) / 8,
             age / 1000,
         ]

@@ -65,10 +65,17 @@ class ForecastTensors(NamedTuple):
     valid: Tensor
 
 
-class Hidden(NamedTuple):
-    """What training needs of a sequence, before recalibration."""
+class Features(NamedTuple):
+    """Cycles as the trained layers meet them: features, and the last capacity with its flag."""
 
-    logits: Tensor
+    described: Tensor
+    capacity: Tensor
+
+
+class Hidden(NamedTuple):
+    """What training needs of a sequence; the hazards are read off ``memory``."""
+
+    memory: Tensor
     soh: Tensor
     encoding: Tensor
 
@@ -124,7 +131,8 @@ class Forecaster(nn.Module):
         new_reference, level, change, seen = self.scaler(
             reference, values.unsqueeze(1), observed.unsqueeze(1)
         )
-        encoding = self.encoder(level, change, seen, design, age.unsqueeze(1)).squeeze(1)
+        features = self.encoder.describe(level, change, seen)
+        encoding = self.encoder(features, design, age.unsqueeze(1)).squeeze(1)
         new_averages, wide = self.averages.step(averages, encoding)
         new_memory, _ = self.memory.step(memory, wide)
         new_novelty = self.novelty(encoding)
@@ -150,25 +158,36 @@ class Forecaster(nn.Module):
         state, forecast = self.step(state, values, observed, design, elapsed)
         return (state, *forecast)
 
-    def sequence(self, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor) -> Hidden:
-        """Whole lives from the first cycle on; all cycles must be valid (see ``valid_cycles``).
+    def describe(self, values: Tensor, observed: Tensor) -> Features:
+        """What whole lives ``(B, T, F)`` are to the layers that are trained.
 
-        Args:
-            values, observed: ``(B, T, F)``; padding may trail, its results mean nothing.
-            design: ``(B, N_DESIGN)``.
-            elapsed: ``(B, T)`` cycles since the previous summary.
-
-        Returns:
-            Uncalibrated logits ``(B, T, J, K)``, state of health and encodings ``(B, T, ·)``.
+        It depends on the scales alone, so a training computes it once. All cycles must be valid
+        (see ``valid_cycles``); padding may trail, its results mean nothing.
         """
         empty = values.new_zeros(len(values), self.scaler.state_size)
         _, level, change, seen = self.scaler(empty, values, observed)
+        described = self.encoder.describe(level, change, seen)
+        return Features(described, _latest_in_sequence(values, observed))
+
+    def recall(self, features: Features, design: Tensor, elapsed: Tensor) -> Hidden:
+        """Whole lives from the first cycle on.
+
+        Args:
+            features: ``(B, T, ·)``. design: ``(B, N_DESIGN)``.
+            elapsed: ``(B, T)`` cycles since the previous summary.
+
+        Returns:
+            Memory, state of health and encodings ``(B, T, ·)``.
+        """
         age = elapsed.cumsum(1).unsqueeze(2)
-        encoding = self.encoder(level, change, seen, design, age)
+        encoding = self.encoder(features.described, design, age)
         recalled = self.memory.sequence(self.averages.sequence(encoding))
-        capacity = _latest_in_sequence(values, observed)
-        soh = self._health(recalled, capacity).squeeze(-1)
-        return Hidden(self.hazards(recalled), soh, encoding)
+        soh = self._health(recalled, features.capacity).squeeze(-1)
+        return Hidden(recalled, soh, encoding)
+
+    def sequence(self, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor) -> Hidden:
+        """The deployed steps over ``(B, T, F)`` in parallel: ``recall`` of what is described."""
+        return self.recall(self.describe(values, observed), design, elapsed)
 
     @torch.no_grad()
     def forecast_sequence(
