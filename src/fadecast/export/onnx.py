@@ -23,6 +23,8 @@ from fadecast.cell.design import N_DESIGN
 from fadecast.cell.samples import CHANNELS, OBSERVED
 from fadecast.cell.summaries import N_FIELDS
 from fadecast.errors import BundleError
+from fadecast.export.lean import lean_form
+from fadecast.export.peephole import simplify
 from fadecast.network.forecaster import Forecaster
 from fadecast.network.summary import Summary
 from fadecast.runtime.bundle import FORECAST, SUMMARIZE, graphs
@@ -38,13 +40,14 @@ def export_graphs(summary: Summary, forecaster: Forecaster) -> dict[str, bytes]:
     Raises:
         BundleError: a graph came out with other inputs, outputs or types than declared.
     """
-    declared = graphs(summary.state_size, forecaster.state_size)
-    state = torch.zeros(2, summary.state_size), torch.zeros(2, forecaster.state_size)
+    lean, state_size = lean_form(forecaster)
+    declared = graphs(summary.state_size, state_size)
+    state = torch.zeros(2, summary.state_size), torch.zeros(2, state_size)
     samples = torch.zeros(2, 3, len(CHANNELS)), torch.zeros(2, 3, len(OBSERVED))
     fields = torch.zeros(2, N_FIELDS), torch.zeros(2, N_FIELDS)
     arguments: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
         SUMMARIZE: (summary, (state[0], *samples, torch.tensor([[1.0, 2.0, 4.0]] * 2))),
-        FORECAST: (forecaster, (state[1], *fields, torch.zeros(2, N_DESIGN), torch.ones(2, 1))),
+        FORECAST: (lean, (state[1], *fields, torch.zeros(2, N_DESIGN), torch.ones(2, 1))),
     }
     return {
         name: _export(name, module, example, declared[name])
@@ -70,7 +73,9 @@ def _export(
             dynamic_shapes=dynamic,
         )  # fmt: skip
     assert program is not None  # only the exporter without dynamo returns None
-    model = _strip(program.model_proto)
+    exported = program.model_proto
+    simplify(exported)
+    model = _strip(exported)
     _check(name, model, declared)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
