@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 import fadecast
+from fadecast.cli.verify import verify
 from fadecast.errors import FadecastError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ PARTLY_DONE: Final = 3
 EXTRA_OF: Final = {
     **dict.fromkeys(("torch", "lightning", "sklearn", "mlflow", "onnx", "onnxscript"), "learn"),
     **dict.fromkeys(("pydantic", "yaml", "scipy", "pandas"), "learn"),
+    "cryptography": "sign",
     **dict.fromkeys(("fastnda", "fastexcel", "polars", "pooch"), "sources"),
     **dict.fromkeys(("numba", "pybamm"), "sim"),
     "ray": "ray",
@@ -191,6 +193,9 @@ def export(
     out: Out,
     store: MaybeStore = None,
     tracking: Tracking = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Private key (PEM, Ed25519) to sign the bundle with.")
+    ] = None,
 ) -> None:
     """Export a run as a bundle and register it.
 
@@ -199,8 +204,11 @@ def export(
     """
     from fadecast.cli.jobs import export_run
 
-    version = export_run(run, out, store, _tracking(tracking))
+    version = export_run(run, out, store, _tracking(tracking), key)
     typer.echo(f"{out}: registered as version {version}")
+
+
+app.command()(verify)
 
 
 @app.command()

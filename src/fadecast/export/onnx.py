@@ -27,6 +27,7 @@ from fadecast.export.lean import lean_form
 from fadecast.export.peephole import simplify
 from fadecast.network.forecaster import Forecaster
 from fadecast.network.summary import Summary
+from fadecast.runtime.audit import audit
 from fadecast.runtime.bundle import FORECAST, SUMMARIZE, graphs
 
 OPSET: Final = 18
@@ -34,8 +35,10 @@ IR: Final = 8
 _TYPES: Final = {TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL}
 
 
-def export_graphs(summary: Summary, forecaster: Forecaster) -> dict[str, bytes]:
-    """``summarize.onnx`` and ``forecast.onnx`` by name.
+def export_graphs(
+    summary: Summary, forecaster: Forecaster
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """``summarize.onnx`` and ``forecast.onnx`` by name, and their declared inputs and outputs.
 
     Raises:
         BundleError: a graph came out with other inputs, outputs or types than declared.
@@ -49,10 +52,11 @@ def export_graphs(summary: Summary, forecaster: Forecaster) -> dict[str, bytes]:
         SUMMARIZE: (summary, (state[0], *samples, torch.tensor([[1.0, 2.0, 4.0]] * 2))),
         FORECAST: (lean, (state[1], *fields, torch.zeros(2, N_DESIGN), torch.ones(2, 1))),
     }
-    return {
+    found = {
         name: _export(name, module, example, declared[name])
         for name, (module, example) in arguments.items()
     }
+    return found, declared
 
 
 def _export(
@@ -144,6 +148,5 @@ def _check(name: str, model: onnx.ModelProto, declared: dict[str, Any]) -> None:
                 f"a constant of type {TensorProto.DataType.Name(tensor.data_type)} or outside of "
                 "the file", where=name,
             )  # fmt: skip
-    domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
-    if domains or model.functions:
-        raise BundleError(f"operators outside the standard: {sorted(domains)}", where=name)
+    if reason := audit(model.SerializeToString()):
+        raise BundleError(reason, where=name, fix="Spell it in operators of runtime.audit")

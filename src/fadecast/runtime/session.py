@@ -63,21 +63,29 @@ class Session:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, verify: bool = True, threads: int = 1
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        verify: bool = True,
+        trust: str | os.PathLike[str] | None = None,
+        threads: int = 1,
     ) -> Session:
         """Open a bundle folder and prove that it is whole and computes here what it should.
 
         Args:
             path: folder that ``fadecast export`` made.
             verify: check the hashes and replay the golden vectors (to 1e-5).
+            trust: PEM file of the public key that must have signed the bundle. Without it a bundle
+                of one's own making is opened, signed or not.
             threads: threads within one call.
 
         Raises:
-            BundleError: not a bundle, of another version, or not for this library's tables.
-            TamperedError: a file differs from what was exported.
+            BundleError: not a bundle, of another version, not for this library's tables, or not
+                signed though ``trust`` was given.
+            TamperedError: a file differs from what was exported, or ``trust`` did not sign it.
             ParityError: the graphs compute something else on this machine.
         """
-        bundle = read_bundle(path, verify=verify)
+        bundle = read_bundle(path, verify=verify, trust=trust)
         session = cls(bundle, threads=threads)
         if verify:
             replay(session, bundle)
