@@ -11,8 +11,9 @@ const std::set<std::string_view> kPortable = {
     "Abs", "Add", "And", "Cast", "Clip", "Concat", "CumSum", "Div", "Equal", "Exp", "Expand",
     "Gather", "GatherND", "Gemm", "Greater", "Less", "LessOrEqual", "Log", "MatMul", "Max",
     "Min", "Mul", "Neg", "Not", "Or", "Pow", "ReduceL2", "ReduceLogSumExp", "ReduceMax",
-    "ReduceMin", "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Softplus",
-    "Softsign", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where"};
+    "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Slice",
+    "Softplus", "Softsign", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+    "Where"};
 
 enum Model { kGraph = 7, kTraining = 20, kFunction = 25 };
 enum Graph { kNode = 1, kInitializer = 5, kSparse = 15 };

@@ -16,7 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from fadecast.cell.summaries import INDEX, N_FIELDS
+from fadecast.cell.summaries import BINS, INDEX, N_FIELDS
 from fadecast.export.lean_heads import LeanHazards
 from fadecast.network.calibration import Novelty, Recalibration
 from fadecast.network.encoder import CURVES, LEAST_CHANGE, Encoder
@@ -30,6 +30,7 @@ _PARTS: Final = {
     "hazards": HazardHead, "recalibration": Recalibration, "novelty": Novelty, "readout": Readout,
 }  # fmt: skip
 _CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
+N_CURVES: Final = CURVES // BINS
 _PAIR: Final = slice(min(_CHARGE, _DISCHARGE), max(_CHARGE, _DISCHARGE) + 1)
 
 
@@ -64,12 +65,10 @@ class LeanForecaster(nn.Module):
     inverse: Tensor
     magnify: Tensor
     design_centre: Tensor
+    known_nodes: Tensor
     fixed: Tensor
     decay: Tensor
     weights: Tensor
-    health: Tensor
-    health_bias: Tensor
-    pick_novelty: Tensor
 
     @torch.no_grad()
     def __init__(self, forecaster: Forecaster) -> None:
@@ -87,7 +86,7 @@ class LeanForecaster(nn.Module):
         whiten = forecaster.novelty.whiten
         self.whiten = _Linear(whiten, -forecaster.novelty.mean @ whiten)
         self._read(forecaster)
-        self.hazards = LeanHazards(forecaster, pad=3)
+        self.hazards = LeanHazards(forecaster)
 
     def _buffer(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value.detach().clone().contiguous())
@@ -107,12 +106,15 @@ class LeanForecaster(nn.Module):
             [*sizes, len(encoder.design_scale), 1, 1]
         )
         scaled = encoder.design_scale[:, None] * design
+        means = torch.block_diag(*[torch.full((BINS, 1), 1 / BINS)] * N_CURVES)
+        assert torch.equal(encoder.groups[:CURVES, :N_CURVES], means)  # curves are whole and first
+        scalar_groups = scaler.known[CURVES:, None] * (encoder.groups[CURVES:] @ groups)
+        self._buffer("known_nodes", scaler.known[:CURVES])
         self.first = _Linear(
             torch.cat(
                 [
                     LIMIT * level, LIMIT * change,
-                    scaler.known[:, None] * (encoder.groups @ groups),
-                    curves, scaled, log_age / 8, age / 1000,
+                    groups[:N_CURVES], scalar_groups, curves, scaled, log_age / 8, age / 1000,
                 ]
             ),
             encoder.first.bias - encoder.design_centre @ scaled,
@@ -122,7 +124,7 @@ class LeanForecaster(nn.Module):
         )
         self.second = _Linear(encoder.second.weight.T, encoder.second.bias)
         self._buffer("design_centre", encoder.design_centre)
-        self._buffer("fixed", (encoder.design_scale == 0).float())
+        self._buffer("fixed", (encoder.design_scale == 0).float()[:, None])
 
     def _average(self, averages: LeakyAverages) -> None:
         width, count = averages.width, len(averages.lengths)
@@ -130,9 +132,8 @@ class LeanForecaster(nn.Module):
         mark = torch.cat([torch.zeros(width), torch.ones(1)])
         self.tile = _Linear(one.repeat(1, count), mark.repeat(count))
         self._buffer("decay", averages.decay.repeat_interleave(width + 1))
-        weights = torch.zeros(width + 1, width + 1)
-        weights[width] = 1.0
-        self._buffer("weights", torch.block_diag(*[weights] * count))
+        place = torch.arange(count * (width + 1))
+        self._buffer("weights", place // (width + 1) * (width + 1) + width)
 
     def _remember(self, memory: GatedMemory, averages: LeakyAverages) -> None:
         width = averages.width
@@ -154,13 +155,17 @@ class LeanForecaster(nn.Module):
         self.gates, self.new, self.recalled = map(nn.ModuleList, (gates, new, recalled))
 
     def _read(self, forecaster: Forecaster) -> None:
-        """Health from the charges' distance to 1 (0 before there was one), novelty and memory."""
-        weight = torch.zeros(3)
-        weight[_DISCHARGE - _PAIR.start] = 1.0
-        weight = torch.cat([weight, 0.1 * forecaster.health.weight[0]])
-        self._buffer("health", weight)
-        self._buffer("health_bias", 1 + 0.1 * forecaster.health.bias)
-        self._buffer("pick_novelty", torch.eye(self._tail)[2])
+        """First layer of the hazards, health and novelty, from what stands last in the state: the
+        charges' distance to 1 (0 before there was one), novelty and memory."""
+        charge = torch.zeros(3, 1)
+        charge[_DISCHARGE - _PAIR.start] = 1.0
+        health = torch.cat([charge, 0.1 * forecaster.health.weight.T])
+        first = forecaster.hazards.first
+        head = torch.cat([torch.zeros(3, first.out_features), first.weight.T])
+        novelty = torch.eye(self._tail)[:, 2:3]
+        bias = [first.bias, 1 + 0.1 * forecaster.health.bias, torch.zeros(1)]
+        self.head = _Linear(torch.cat([head, health, novelty], 1), torch.cat(bias))
+        self._heads = [first.out_features, 1, 1]
 
     def forward(
         self, state: Tensor, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor
@@ -183,11 +188,13 @@ class LeanForecaster(nn.Module):
         level = nn.functional.softsign(scaled[:, CURVES:])
 
         logs = torch.log(self.curves(change * change))
-        inputs = [level, change, observed, logs, design, torch.log(age + 1), age]
+        nodes = (observed[:, :CURVES] * self.known_nodes).unflatten(1, (N_CURVES, BINS)).mean(2)
+        inputs = [level, change, nodes, observed[:, CURVES:], logs, design]
+        inputs += [torch.log(age + 1), age]
         x = self.first(torch.cat(inputs, 1))
         x = encoding = torch.tanh(self.second(x * torch.sigmoid(x)))
         sums = sums * self.decay + self.tile(x)
-        inputs, new_memory = [x, sums / torch.matmul(sums, self.weights)], []
+        inputs, new_memory = [x, sums / sums.index_select(1, self.weights)], []
         for layer, h in enumerate([*memory, last]):
             x = torch.cat([*inputs, h], 1)
             reset, keep = torch.sigmoid(self.gates[layer](x)).split(h.shape[1], 1)
@@ -199,12 +206,8 @@ class LeanForecaster(nn.Module):
         *memory, last = new_memory
         parts = [age, new_counts, totals, sums, *memory, charge, novelty, last]
         state = torch.where(valid, torch.cat(parts, 1), state)
-        tail = state[:, -self._tail :]
+        head, health, novelty = self.head(state[:, -self._tail :]).split(self._heads, 1)
         strange = ((design - self.design_centre).abs() > 0.05).float()
-        return (
-            state,
-            *self.hazards(tail),
-            torch.matmul(tail, self.health) + self.health_bias,
-            torch.matmul(tail, self.pick_novelty) + torch.matmul(strange, self.fixed),
-            valid.float().squeeze(1),
-        )
+        novelty = torch.addmm(novelty, strange, self.fixed)
+        flags = health.squeeze(1), novelty.squeeze(1), valid.float().squeeze(1)
+        return (state, *self.hazards(head), *flags)

@@ -15,21 +15,18 @@ MOST: Final = 30.0
 
 
 class LeanHazards(nn.Module):
-    """Memory ``(B, pad + width)`` → quantiles, risks and incidences.
+    """First layer ``(B, width)``, without its activation → quantiles, risks and incidences.
 
     With the cause before the interval, ``(B, K, J)``, nothing has to be transposed. The odds of a
     hazard, exp(softplus(b) − softplus(a)) − 1 for an interval from a to b, are taken as
     (1 − exp(a − b)) / (exp(−b) + exp(a − b)), which needs no case for small ones.
     """
 
-    first_weight: Tensor
-    first_bias: Tensor
     second_weight: Tensor
     second_bias: Tensor
     slope: Tensor
     ends: Tensor
     widths: Tensor
-    before: Tensor
     targets: Tensor
     lengths: Tensor
     cumulative: Tensor
@@ -37,29 +34,24 @@ class LeanHazards(nn.Module):
     total: Tensor
 
     @torch.no_grad()
-    def __init__(self, forecaster: Forecaster, pad: int) -> None:
+    def __init__(self, forecaster: Forecaster) -> None:
         super().__init__()
         head, readout = forecaster.hazards, forecaster.readout
         slope = torch.exp(forecaster.recalibration.log_slope)
         offset = forecaster.recalibration.offset - slope * UNSEEN * head.unseen
-        width = head.first.in_features
         rows = head.second.weight.unflatten(0, (2 + N_INTERVALS, N_CAUSES)).transpose(0, 1).clone()
         bias = head.second.bias.unflatten(0, (2 + N_INTERVALS, N_CAUSES)).T.clone()
         rows[:, 2:] *= FREE * slope
         bias[:, 2:] = bias[:, 2:] * FREE * slope + offset[:, None]
-        padded = torch.cat([torch.zeros(pad, width), head.first.weight.T])
         least = torch.expm1(torch.tensor(LEAST_HAZARD, dtype=torch.float64)).log()
         buffers = {
-            "first_weight": padded,
-            "first_bias": head.first.bias,
             "second_weight": rows.flatten(0, 1).T,
             "second_bias": bias.flatten(),
             "ends": head.log_edges[1:],
             "widths": head.log_edges[:-1] - head.log_edges[1:],
             "slope": slope,
-            "before": -readout.before,
             "targets": readout.targets[:, None],
-            "lengths": readout.widths,
+            "lengths": torch.block_diag(*[readout.widths[:, None]] * len(readout.targets)),
             "cumulative": readout.before + torch.eye(N_INTERVALS),
             "pick": readout.pick,
             "total": readout.total.T,
@@ -68,9 +60,8 @@ class LeanHazards(nn.Module):
             self.register_buffer(name, value.detach().clone().contiguous())
         self.least = float(least)
 
-    def forward(self, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``rul (B, Q)``, ``risk (B, K + 2, H)``, ``incidence (B, K, J)``."""
-        x = torch.addmm(self.first_bias, memory, self.first_weight)
         raw = torch.addmm(self.second_bias, x * torch.sigmoid(x), self.second_weight)
         rows = raw.unflatten(1, (N_CAUSES, 2 + N_INTERVALS))
         centre, log_steepness, free = rows.split((1, 1, N_INTERVALS), 2)
@@ -81,9 +72,9 @@ class LeanHazards(nn.Module):
         fails = torch.exp(odds.clamp(self.least, MOST) * self.slope + free)
 
         leave = nn.functional.softplus(torch.log(fails.sum(1, keepdim=True)))
-        log_before = torch.matmul(leave, self.before)
-        share = ((log_before - self.targets) / leave.clamp(min=1e-9)).clamp(0.0, 1.0)
-        rul = torch.matmul(share, self.lengths)
-        incidence = torch.matmul(fails * torch.exp(log_before - leave), self.cumulative)
+        left = torch.matmul(leave, self.cumulative)
+        share = ((leave - left - self.targets) / leave.clamp(min=1e-9)).clamp(0.0, 1.0)
+        rul = torch.matmul(share.flatten(1), self.lengths)
+        incidence = torch.matmul(fails / torch.exp(left), self.cumulative)
         risk = torch.matmul(self.total, torch.matmul(incidence, self.pick))
         return rul, risk, incidence

@@ -13,9 +13,9 @@ PORTABLE: Final = frozenset(
     {
         "Abs", "Add", "Cast", "Clip", "Concat", "CumSum", "Div", "Equal", "Exp", "Expand", "Gather",
         "GatherND", "Gemm", "Greater", "Less", "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mul",
-        "Neg", "And", "Or", "Not", "Pow", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMin",
-        "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Softplus", "Softsign",
-        "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where",
+        "Neg", "And", "Or", "Not", "Pow", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+        "ReduceMin", "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Softplus",
+        "Softsign", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where",
     }
 )  # fmt: skip
 """Operators of ONNX opset 18 that a graph may use: those that embedded executors have. None runs
