@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -25,7 +26,7 @@ volatile sig_atomic_t g_stop = 0;
 struct Options {
   std::string bundle, cells, key, library = "libonnxruntime.so", state, input;
   std::size_t most_cells = 256;
-  bool allow_unsigned = false, close = false, verify = false, timing = false;
+  bool allow_unsigned = false, close = false, verify = false, timing = false, steps = false;
 };
 
 constexpr char kHelp[] =
@@ -38,6 +39,7 @@ constexpr char kHelp[] =
     "  --close         at the end of the input, end the open cycles too\n"
     "  --verify        check the bundle, replay its golden vectors, and exit\n"
     "  --timing        say on standard error how long each part of the start took\n"
+    "  --steps         with --verify: the median time of a step, on standard error\n"
     "exit codes: 0 done, 64 usage, 65 refused, 69 no onnxruntime, 73 state not written, 75 limit\n";
 
 Options parse(int count, char** words) {
@@ -48,7 +50,8 @@ Options parse(int count, char** words) {
   const std::map<std::string, bool*> flags = {{"--allow-unsigned", &out.allow_unsigned},
                                               {"--close", &out.close},
                                               {"--verify", &out.verify},
-                                              {"--timing", &out.timing}};
+                                              {"--timing", &out.timing},
+                                              {"--steps", &out.steps}};
   for (int i = 1; i < count; ++i) {
     const std::string word = words[i];
     if (flags.count(word)) {
@@ -184,6 +187,21 @@ class Program {
   std::uint64_t malformed_ = 0, strangers_ = 0;
 };
 
+void time_steps(Session* session) {
+  const Bundle& bundle = session->bundle();
+  Floats state(static_cast<std::size_t>(bundle.forecast_state));
+  const Floats values(static_cast<std::size_t>(bundle.fields), 1.0f);
+  const Floats design(bundle.design_fields.size(), 1.0f);
+  std::vector<double> took(2000);
+  for (double& one : took) {
+    const auto began = std::chrono::steady_clock::now();
+    session->step(&state, values, values, design, 1.0f);
+    one = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - began).count();
+  }
+  std::nth_element(took.begin(), took.begin() + 1000, took.end());
+  std::fprintf(stderr, "step %.2f us\n", took[1000]);
+}
+
 void on_signal(int) { g_stop = 1; }
 
 void start_and_run(const Options& options) {
@@ -205,6 +223,7 @@ void start_and_run(const Options& options) {
   const double worst = session.replay();
   lap("golden");
   if (options.verify) {
+    if (options.steps) time_steps(&session);
     std::printf("verified, golden vectors within %.2g, onnxruntime %s\n", worst,
                 runtime.version().c_str());
     return;

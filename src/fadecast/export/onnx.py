@@ -69,7 +69,7 @@ def _export(
         for _, shape, _ in inputs
     )
     module = copy.deepcopy(module).eval()
-    with warnings.catch_warnings(), _quiet("torch.onnx"), torch.no_grad():
+    with warnings.catch_warnings(), quiet("torch.onnx"), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
             module, example, dynamo=True, opset_version=OPSET, verbose=False,
@@ -86,7 +86,7 @@ def _export(
 
 
 @contextmanager
-def _quiet(logger: str) -> Iterator[None]:
+def quiet(logger: str) -> Iterator[None]:
     """Only errors, so that a library that is not installed is no news."""
     log = logging.getLogger(logger)
     before = log.level
