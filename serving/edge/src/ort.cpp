@@ -21,9 +21,9 @@ struct OrtTable {
                 const void* const* inputs, std::size_t input_count,
                 const char* const* output_names, std::size_t output_count, void** outputs);
   Status (*create_options)(void** out);
-  Skip skipped11[8];
-  Status (*disable_arena)(void* options);
-  Skip skipped20[2];
+  Skip skipped11[6];
+  Status (*disable_pattern)(void* options);
+  Skip skipped18[4];
   Status (*set_severity)(void* options, int severity);
   Skip skipped23;
   Status (*set_intra_threads)(void* options, int count);
@@ -89,6 +89,8 @@ Graph::Graph(const Runtime& runtime, const Bytes& model, std::vector<std::string
   void* options = nullptr;
   runtime.check(ort.create_options(&options));
   runtime.check(ort.set_severity(options, kFatal));
+  // Before 1.19 a memory pattern learnt from calls of one length spoils a call of another.
+  runtime.check(ort.disable_pattern(options));
   runtime.check(ort.set_intra_threads(options, 1));
   runtime.check(ort.set_inter_threads(options, 1));
   void* status = ort.create_session(runtime.env_, model.data(), model.size(), options, &session_);

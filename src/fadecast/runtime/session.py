@@ -175,6 +175,8 @@ def _open(bundle: Bundle, name: str, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    # Before 1.19 a pattern learnt from calls of one length spoils a call of another.
+    options.enable_mem_pattern = False
     try:
         return ort.InferenceSession(bundle.files[name], options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a family of its own, without a common base
