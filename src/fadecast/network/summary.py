@@ -14,8 +14,8 @@ Numer. Math. 18, 224, 1971, 10.1007/BF01397083). Plain float32 sums of 1-s sampl
 over a cycle, since equal increments round the same way each time; with it any chunking agrees to
 about 1e-7.
 
-Inside, time is the last axis: an executor that adds a constant to ``(B, T, 1)`` does so one number at
-a time, to ``(B, 1, T)`` all at once, fifty times faster.
+Inside, time is the last axis: an executor adds a constant to ``(B, T, 1)`` one number at a time, to
+``(B, 1, T)`` all at once, fifty times faster.
 """
 
 from __future__ import annotations
