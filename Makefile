@@ -7,9 +7,9 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
-EXTRAS := learn,sim,sources,report,dev
+EXTRAS := learn,sign,sim,sources,report,dev
 
-.PHONY: demo demo-recorded test test-all bench lint format constraints clean
+.PHONY: demo demo-recorded test test-all test-edge micro bench lint format constraints clean
 
 demo: $(READY)  ## simulated cells → train → bundle → stream → score → report, into demo/
 	$(BIN)/fadecast demo
@@ -24,6 +24,15 @@ test: lint  ## every check that is quick
 
 test-all: lint  ## the slow ones as well
 	$(BIN)/python -m pytest -n $(WORKERS) -m ""
+
+test-edge: $(READY)  ## the C++ program and its bundle everywhere: aarch64, microcontroller, versions, fuzzing
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[micro]'
+	$(BIN)/python -m pytest -n $(WORKERS) -m "" tests/edge
+
+BUNDLE ?= demo/bundle
+micro: $(READY)  ## BUNDLE as C on Cortex-M4 and M7: built, replayed, measured, into build/micro
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[micro]'
+	$(BIN)/python -m serving.micro.build $(BUNDLE) build/micro
 
 bench: $(READY)  ## every benchmark, and docs/results.md anew
 	$(BIN)/python -m benchmarks

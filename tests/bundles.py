@@ -70,10 +70,11 @@ def made_up_cycles(cell_id: str = "made-up", cycles: int = 12, seed: int = 0) ->
     return CellRecord(record.metadata, summaries=summarise_record(record))
 
 
-def tiny_network(seed: int = 0, hidden: int = 16) -> tuple[Summary, Forecaster]:
+def tiny_network(seed: int = 0, hidden: int = 16, layers: int = 2) -> tuple[Summary, Forecaster]:
     """Random weights, with the scaler, the novelty and the design fitted to made-up cells."""
     torch.manual_seed(seed)
-    forecaster = Forecaster(ForecasterConfig(hidden=hidden, layers=2, reference_cycles=3)).eval()
+    config = ForecasterConfig(hidden=hidden, layers=layers, reference_cycles=3)
+    forecaster = Forecaster(config).eval()
     with torch.no_grad():
         forecaster.health.weight.normal_(0, 0.1)
         forecaster.hazards.second.weight.mul_(2)

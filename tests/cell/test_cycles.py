@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -98,11 +98,10 @@ def test_chunks_equal_the_whole(current: list[float], cuts: list[int], nominal: 
     whole = assign_cycles(columns, nominal)
     n = len(current)
     edges = [0, *sorted(min(cut, n) for cut in cuts), n]
-    state, parts = asdict(CycleCounter(nominal)), []
+    counter, parts = CycleCounter(nominal), []
     for low, high in pairwise(edges):
-        counter = CycleCounter(**state)  # as if saved and restored between any two chunks
+        counter = replace(counter)  # as if saved and restored between any two chunks
         parts.append(counter.number({k: v[low:high] for k, v in columns.items()})[1])
-        state = asdict(counter)
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 

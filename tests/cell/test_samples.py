@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fadecast.cell.samples import CHANNELS, OBSERVED, to_samples
+from fadecast.cell.samples import BEGIN, CHANNELS, OBSERVED, to_samples
 from fadecast.errors import CheckError
 
 
@@ -29,7 +30,7 @@ def test_a_plain_series() -> None:
     assert samples.values[:, 0].tolist() == [0.0, 10.0, 10.0]
     assert samples.observed.tolist() == [[1.0, 0.0, 0.0, 0.0]] * 3
     assert samples.dropped == 0
-    assert samples.last_second == 20.0
+    assert samples.screen.last_second == 20.0
 
 
 @pytest.mark.parametrize(
@@ -87,9 +88,10 @@ def test_lengths_text_and_shapes_are_refused() -> None:
 
 
 def test_nothing_in_nothing_out() -> None:
-    samples = to_samples(_columns(0), previous_second=7.0)
+    before = to_samples(_columns(3)).screen
+    samples = to_samples(_columns(0), screen=before)
     assert len(samples) == 0
-    assert samples.last_second == 7.0
+    assert samples.screen == before
 
 
 _TIMES = st.lists(st.one_of(st.integers(0, 60).map(float), st.just(float("nan"))), max_size=40)
@@ -107,13 +109,13 @@ def test_chunks_equal_the_whole(times: list[float], cuts: list[int], seed: int) 
     )
     whole = to_samples(columns)
     edges = [0, *sorted(min(cut, n) for cut in cuts), n]
-    last, parts = float("nan"), []
+    screen, parts = BEGIN, []
     for low, high in pairwise(edges):
-        part = to_samples({k: v[low:high] for k, v in columns.items()}, previous_second=last)
-        last = part.last_second
+        part = to_samples({k: v[low:high] for k, v in columns.items()}, screen=screen)
+        screen = part.screen
         parts.append(part)
     for name in ("values", "observed", "kept"):
         np.testing.assert_array_equal(
             np.concatenate([getattr(part, name) for part in parts]), getattr(whole, name)
         )
-    np.testing.assert_equal(last, whole.last_second)
+    np.testing.assert_equal(asdict(screen), asdict(whole.screen))

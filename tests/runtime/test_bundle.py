@@ -12,6 +12,7 @@ import pytest
 
 from fadecast.errors import BundleError, ParityError, TamperedError
 from fadecast.runtime import Session
+from fadecast.runtime.arrays import dump, load
 from fadecast.runtime.bundle import CARD, FILES, FORECAST, GOLDEN, MANIFEST, SUMMARIZE, seal
 from fadecast.runtime.golden import Golden, summary_error, worst_error
 
@@ -116,7 +117,7 @@ def test_a_manifest_that_lists_other_files_is_refused(copy: Path, name: str) -> 
 def test_a_graph_that_is_none_or_the_wrong_one_is_refused(copy: Path) -> None:
     (copy / SUMMARIZE).write_bytes(b"not a graph")
     _reseal(copy)
-    with pytest.raises(BundleError, match="cannot load"):
+    with pytest.raises(TamperedError, match="no ONNX graph"):
         Session.load(copy)
     shutil.copy(copy / FORECAST, copy / SUMMARIZE)
     _reseal(copy)
@@ -134,22 +135,17 @@ def test_golden_vectors_that_differ_are_a_parity_error(copy: Path) -> None:
     Session.load(copy, verify=False)
 
 
-def test_golden_vectors_of_wrong_shape_and_hostile_ones(copy: Path, tmp_path: Path) -> None:
-    arrays = dict(np.load(copy / GOLDEN))
-    np.savez(copy / GOLDEN, **arrays | {"values": arrays["values"][:, :-1]})
-    _reseal(copy)
-    with pytest.raises(BundleError, match="do not fit"):
-        Session.load(copy)
-
-    class Bomb:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return (Path.touch, (tmp_path / "exploded",))
-
-    np.savez(copy / GOLDEN, allow_pickle=True, **arrays | {"rul": np.array([Bomb()], object)})
-    _reseal(copy)
-    with pytest.raises(BundleError, match="golden"):
-        Session.load(copy)
-    assert not (tmp_path / "exploded").exists()
+def test_golden_vectors_of_wrong_shape_and_hostile_ones(copy: Path) -> None:
+    data = (copy / GOLDEN).read_bytes()
+    arrays = load(data)
+    for wrong in (
+        dump(arrays | {"values": arrays["values"][:-1]}), dump(arrays | {"rul": arrays["rul"][1:]}),
+        data[:-1], data + b"\0", data[:40], b"\x80\x04K\x01.", data.replace(b"f", b"O", 1),
+    ):  # fmt: skip
+        (copy / GOLDEN).write_bytes(wrong)
+        _reseal(copy)
+        with pytest.raises(BundleError):
+            Session.load(copy)
 
 
 def test_golden_vectors_hold_a_whole_life(session: Session) -> None:

@@ -281,7 +281,7 @@ def test_a_state_is_small(session: Session) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"count": float("nan")}, {"count": 1.5}, {"count": -5}, {"count": 10**30}, {"dropped": -1},
+        {"count": float("nan")}, {"count": 1.5}, {"count": -5}, {"count": 10**30},
         {"nominal_capacity_ah": -1.0}, {"discharged_ah": float("inf")}, {"recorded": 7},
     ],
     ids=str,
@@ -290,6 +290,24 @@ def test_a_state_with_an_impossible_counter(session: Session, changes: dict[str,
     arrays = load(_saved(session))
     header = json.loads(arrays["header"].tobytes())
     header["counter"] |= changes
+    altered = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    with pytest.raises(ReadError, match="counter"):
+        session.restore(dump(arrays | {"header": altered}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dropped": [-1, 0, 0, 0]}, {"dropped": [0]}, {"dropped": 3}, {"masked": [True, 0, 0]},
+        {"gaps": None}, {"gaps": 0.5}, {"last_second": "soon"}, {"discharged_second": None},
+        {"reading": [float("inf")] * 4}, {"changed_second": [None] * 4},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_state_with_an_impossible_screen(session: Session, changes: dict[str, object]) -> None:
+    arrays = load(_saved(session))
+    header = json.loads(arrays["header"].tobytes())
+    header["counter"]["screen"] |= changes
     altered = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with pytest.raises(ReadError, match="counter"):
         session.restore(dump(arrays | {"header": altered}))

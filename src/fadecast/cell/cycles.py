@@ -8,21 +8,19 @@ next one. The rule looks only backwards, so a stream and a whole record are cut 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fadecast.cell.columns import COLUMNS
+from fadecast.cell.faults import GAP_SECOND, Screen
 from fadecast.cell.samples import CHANNELS, Samples, to_numbers, to_samples
 from fadecast.errors import CheckError
 
 CHARGE_RATE: Final = 0.01
 """Charging current that counts as a charge, in C (nominal capacities per hour)."""
-
-GAP_SECOND: Final = 3600.0
-"""An interval longer than this holds no known current: nothing is counted over it."""
 
 FIRST_CYCLE: Final = 1
 """Number of the first cycle where the data do not number theirs."""
@@ -43,8 +41,7 @@ class CycleCounter:
         discharged_ah: discharged since the very first sample.
         began_ah: ``discharged_ah`` when the present cycle began.
         current_ampere: current of the last sample.
-        last_second: time of the last sample, NaN before the first.
-        dropped: rows that were not usable so far.
+        screen: what is remembered of the rows, and which were not used.
         went_back: samples so far whose recorded count was below one before them.
     """
 
@@ -54,8 +51,7 @@ class CycleCounter:
     discharged_ah: float = 0.0
     began_ah: float = 0.0
     current_ampere: float = 0.0
-    last_second: float = float("nan")
-    dropped: int = 0
+    screen: Screen = field(default_factory=Screen)
     went_back: int = 0
 
     def number(self, columns: Mapping[str, NDArray[Any]]) -> tuple[Samples, NDArray[np.int64]]:
@@ -68,7 +64,7 @@ class CycleCounter:
             CheckError: as ``to_samples``; or ``cycle_count`` is not numeric, has another length, or
                 comes and goes between chunks. The counter is as it was before.
         """
-        samples = to_samples(columns, previous_second=self.last_second)
+        samples = to_samples(columns, screen=self.screen)
         numbers = None
         if "cycle_count" in columns:
             numbers = to_numbers("cycle_count", columns["cycle_count"])
@@ -78,13 +74,17 @@ class CycleCounter:
             )
         if len(samples.kept):
             self._settle(numbers is not None)
-        self.dropped += samples.dropped
-        self.last_second = samples.last_second
+        self.screen = samples.screen
         if not len(samples):
             return samples, np.zeros(0, np.int64)
         if numbers is None:
             return samples, self._by_throughput(samples)
         return samples, self._as_recorded(numbers[samples.kept])
+
+    @property
+    def dropped(self) -> int:
+        """Rows that were not used so far."""
+        return sum(self.screen.dropped)
 
     def close(self, count: int | None = None) -> None:
         """End the present cycle (or the one given, from elsewhere): what follows is a later one."""

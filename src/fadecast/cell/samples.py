@@ -7,13 +7,14 @@ float32 could not hold it, so a sample carries the time that has passed since th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fadecast.cell.columns import COLUMNS, REQUIRED
+from fadecast.cell.faults import GAP_SECOND, Screen
 from fadecast.errors import CheckError
 
 SENSOR_COLUMNS: Final = (
@@ -25,6 +26,11 @@ CHANNELS: Final = ("duration_second", "voltage_volt", "current_ampere", *SENSOR_
 OBSERVED: Final = ("sample", *SENSOR_COLUMNS)
 """Columns of ``Samples.observed``."""
 
+BEGIN: Final = Screen()
+"""Before the first row of a cell."""
+
+Bools = NDArray[np.bool_]
+
 
 @dataclass(frozen=True, slots=True)
 class Samples:
@@ -34,14 +40,14 @@ class Samples:
         values: ``(n, len(CHANNELS))`` float32, finite; 0 where a sensor was not observed.
         observed: ``(n, len(OBSERVED))`` float32 of 0 and 1; column 0 is 1 (padding would be 0).
         kept: ``(n_rows,)`` bool, which of the given rows the ``n`` samples are.
-        last_second: time of the last sample so far, NaN if there was none; hand it to the next
+        screen: what is remembered of these rows, and the faults so far; hand it to the next
             ``to_samples`` of the same cell.
     """
 
     values: NDArray[np.float32]
     observed: NDArray[np.float32]
     kept: NDArray[np.bool_]
-    last_second: float
+    screen: Screen
 
     def __len__(self) -> int:
         return len(self.values)
@@ -52,22 +58,21 @@ class Samples:
         return len(self.kept) - len(self.values)
 
 
-def to_samples(
-    columns: Mapping[str, NDArray[Any]], *, previous_second: float = float("nan")
-) -> Samples:
+def to_samples(columns: Mapping[str, NDArray[Any]], *, screen: Screen = BEGIN) -> Samples:
     """The usable rows of ``columns`` as samples.
 
     A row is dropped if its time, voltage or current is not finite or out of the range of
     ``cell.columns.COLUMNS``, or if its time is not later than every row kept before it (a
-    duplicate, or a clock that went back). A sensor reading that is not finite or out of range is
-    masked and the row stays. Rows may come in any chunks: pass the previous chunk's
-    ``last_second`` and the samples are those of the whole.
+    duplicate, or a clock that went back), or if its voltage spikes or is stuck (``cell.faults``). A
+    sensor reading that is not finite, out of range, spiking or stuck is masked and the row stays.
+    Rows may come in any chunks: pass the previous chunk's ``screen`` and the samples are those of
+    the whole.
 
     Args:
         columns: time-series columns by name, each ``(n_rows,)``; others than time, voltage,
             current and ``SENSOR_COLUMNS`` are not looked at; a sensor may be absent.
-        previous_second: ``Samples.last_second`` of the chunk before, NaN at the start. The very
-            first sample of a cell has duration 0.
+        screen: ``Samples.screen`` of the chunk before. The very first sample of a cell has
+            duration 0.
 
     Raises:
         CheckError: a required column is missing, not numeric, or lengths differ.
@@ -84,28 +89,57 @@ def to_samples(
         lengths = {name: len(column) for name, column in rows.items()}
         raise CheckError(f"columns differ in length: {lengths}")
 
-    time, voltage, current = (rows[name] for name in REQUIRED)
-    usable = _in_range(REQUIRED[0], time) & _in_range(REQUIRED[1], voltage)
-    usable &= _in_range(REQUIRED[2], current)
-    start = -np.inf if np.isnan(previous_second) else previous_second
-    latest = np.maximum.accumulate(np.concatenate([[start], np.where(usable, time, -np.inf)]))
-    kept = usable & (time > latest[:-1])
+    clocked, usable, later = _in_time(rows, screen)
+    time, voltage, current = (rows[name][clocked] for name in REQUIRED)
+    before = screen.latest_second
+    interval = np.diff(time, prepend=time[:1] if np.isnan(before) else before)
+    drained = np.where((current < 0) & (interval <= GAP_SECOND), interval, 0.0)
+    drained = np.cumsum(np.concatenate([[screen.discharged_second], drained]))[1:]
+    now, spiking, stuck = screen.watch(0, voltage, interval, drained)
+    good = ~(spiking | stuck)
+    kept = clocked.copy()
+    kept[clocked] = good
 
-    time = time[kept]
-    values = np.zeros((len(time), len(CHANNELS)), np.float32)
-    observed = np.zeros((len(time), len(OBSERVED)), np.float32)
+    values = np.zeros((int(good.sum()), len(CHANNELS)), np.float32)
+    observed = np.zeros((len(values), len(OBSERVED)), np.float32)
     observed[:, 0] = 1.0
-    if len(time):
-        before = time[0] if np.isnan(previous_second) else previous_second
-        values[:, 0] = np.diff(time, prepend=before)
-        values[:, 1], values[:, 2] = voltage[kept], current[kept]
-    for name in names[len(REQUIRED) :]:
+    values[:, 1], values[:, 2] = voltage[good], current[good]
+    kept_time = time[good]
+    start = kept_time[:1] if np.isnan(screen.last_second) else screen.last_second
+    duration = np.diff(kept_time, prepend=start)
+    values[:, 0] = duration
+    masked = [0] * len(SENSOR_COLUMNS)
+    for place, name in enumerate(SENSOR_COLUMNS):
+        if name not in rows:
+            continue
         reading = rows[name][kept]
         seen = _in_range(name, reading)
+        now, *faulty = now.watch(
+            place + 1, reading[seen], interval[good][seen], drained[good][seen]
+        )
+        seen[seen] = ~(faulty[0] | faulty[1])
         values[:, CHANNELS.index(name)] = np.where(seen, reading, 0.0)
         observed[:, OBSERVED.index(name)] = seen
-    last = float(time[-1]) if len(time) else previous_second
-    return Samples(values, observed, kept, last)
+        masked[place] = int(np.sum(~seen))
+    if len(time):
+        now = replace(
+            now, latest_second=float(time[-1]), discharged_second=float(drained[-1]),
+            last_second=float(kept_time[-1]) if len(kept_time) else screen.last_second,
+        )  # fmt: skip
+    faults = ~usable, usable & ~later, spiking, stuck & ~spiking
+    counts = tuple(int(fault.sum()) for fault in faults)
+    now = now.count(counts, tuple(masked), int(np.sum(duration > GAP_SECOND)))
+    return Samples(values, observed, kept, now)
+
+
+def _in_time(rows: Mapping[str, NDArray[np.float64]], screen: Screen) -> tuple[Bools, Bools, Bools]:
+    """``(n_rows,)`` usable and later than all usable rows before; usable; later."""
+    usable = np.logical_and.reduce([_in_range(name, rows[name]) for name in REQUIRED])
+    time = rows[REQUIRED[0]]
+    start = -np.inf if np.isnan(screen.latest_second) else screen.latest_second
+    latest = np.maximum.accumulate(np.concatenate([[start], np.where(usable, time, -np.inf)]))
+    later = time > latest[:-1]
+    return usable & later, usable, later
 
 
 def to_numbers(name: str, column: NDArray[Any]) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from rich.text import Text
 
 import fadecast
 from fadecast.cli.refusal import as_refusal, refuse
+from fadecast.cli.verify import verify
 from fadecast.errors import FadecastError
 
 if TYPE_CHECKING:
@@ -188,6 +189,9 @@ def export(
     out: Out,
     store: MaybeStore = None,
     tracking: Tracking = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Private key (PEM, Ed25519) to sign the bundle with.")
+    ] = None,
 ) -> None:
     """Export a run as a bundle and register it.
 
@@ -196,8 +200,11 @@ def export(
     """
     from fadecast.cli.jobs import export_run
 
-    version = export_run(run, out, store, _tracking(tracking))
+    version = export_run(run, out, store, _tracking(tracking), key)
     typer.echo(f"{out}: registered as version {version}")
+
+
+app.command()(verify)
 
 
 @app.command()

@@ -85,7 +85,9 @@ def log_figures(result: TrainResult) -> None:
     result.run.text(page, "figures.html")
 
 
-def export_run(run_id: str, out: Path, store: Path | None, tracking: TrackingConfig) -> str:
+def export_run(
+    run_id: str, out: Path, store: Path | None, tracking: TrackingConfig, key: Path | None = None
+) -> str:
     """Export a run, proven on its held-out cells, and register it; the registered version.
 
     Raises:
@@ -104,6 +106,6 @@ def export_run(run_id: str, out: Path, store: Path | None, tracking: TrackingCon
     records = [record for cell in held_out if (record := cells.read(cell.cell_id)).samples]
     export_bundle(
         Summary(), forecaster, out, training=info.to_json(),
-        end_of_life=info.config.data.end_of_life, held_out=held_out, records=records,
+        end_of_life=info.config.data.end_of_life, held_out=held_out, records=records, key=key,
     )  # fmt: skip
     return register(Run(client(tracking), run_id), out, tracking.model)

@@ -13,6 +13,7 @@ from fadecast.errors import FadecastError
 EXTRA_OF: Final = {
     **dict.fromkeys(("torch", "lightning", "sklearn", "mlflow", "onnx", "onnxscript"), "learn"),
     **dict.fromkeys(("pydantic", "yaml", "scipy", "pandas"), "learn"),
+    "cryptography": "sign",
     **dict.fromkeys(("fastnda", "fastexcel", "polars", "pooch"), "sources"),
     **dict.fromkeys(("numba", "pybamm"), "sim"),
     "ray": "ray",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -35,13 +35,16 @@ from fadecast.runtime.bundle import (
     GOLDEN,
     MANIFEST,
     VERSION,
-    graphs,
     seal,
     tables,
 )
 from fadecast.runtime.golden import OUTPUTS, Golden
 from fadecast.runtime.session import Session
+from fadecast.runtime.signature import SIGNATURE, sign
 from fadecast.runtime.summarise import cut
+
+GOLDEN_CYCLES: Final = 50
+"""Cycles that the golden life has at least, where any held-out life has as many."""
 
 
 def export_bundle(
@@ -54,6 +57,7 @@ def export_bundle(
     held_out: Sequence[HeldOut],
     records: Sequence[CellRecord] = (),
     model_card: str | None = None,
+    key: str | os.PathLike[str] | None = None,
 ) -> Path:
     """Write a bundle folder, or nothing.
 
@@ -66,6 +70,7 @@ def export_bundle(
         held_out: cells that trained nothing, with all of their cycles; at least one.
         records: held-out cells with raw samples, where there are any.
         model_card: Markdown; by default it is written from ``training``.
+        key: PEM file of the Ed25519 private key to sign with; unsigned without.
 
     Returns:
         ``out``.
@@ -81,13 +86,13 @@ def export_bundle(
         raise BundleError(
             "no held-out cell to prove the bundle on", fix="Give at least one with its cycles"
         )
-    files = export_graphs(summary, forecaster)
+    files, declared = export_graphs(summary, forecaster)
     files[GOLDEN] = _golden(summary, forecaster, held_out, records).to_bytes()
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "tables": tables(),
-        "graphs": graphs(summary.state_size, forecaster.state_size),
+        "graphs": declared,
         "training": dict(training),
         "end_of_life": asdict(end_of_life),
         "versions": _versions(),
@@ -96,6 +101,8 @@ def export_bundle(
     files[CARD] = card.encode()
     manifest["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     files[MANIFEST] = seal(manifest)
+    if key is not None:
+        files[SIGNATURE] = sign(files[MANIFEST], key)
 
     place.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
@@ -130,8 +137,13 @@ def _golden(
     held_out: Sequence[HeldOut],
     records: Sequence[CellRecord],
 ) -> Golden:
-    """The longest held-out life, and the first recorded cycle (or a made-up one)."""
-    cell = max(held_out, key=lambda cell: len(cell.summaries))
+    """A whole held-out life, and the first recorded cycle (or a made-up one).
+
+    The shortest life that is long enough: the vectors are replayed at every start of a vehicle.
+    """
+    longest = max(len(cell.summaries) for cell in held_out)
+    enough = [cell for cell in held_out if len(cell.summaries) >= min(GOLDEN_CYCLES, longest)]
+    cell = min(enough, key=lambda cell: len(cell.summaries))
     spec, life = cell.metadata.spec, cell.summaries
     forecasts = torch_forecasts(forecaster, [(spec, life)])[0]
     samples, seen, window = _first_cycle(records[0]) if records else _made_up_cycle()

@@ -23,8 +23,11 @@ from fadecast.cell.design import N_DESIGN
 from fadecast.cell.samples import CHANNELS, OBSERVED
 from fadecast.cell.summaries import N_FIELDS
 from fadecast.errors import BundleError
+from fadecast.export.lean import lean_form
+from fadecast.export.peephole import simplify
 from fadecast.network.forecaster import Forecaster
 from fadecast.network.summary import Summary
+from fadecast.runtime.audit import audit
 from fadecast.runtime.bundle import FORECAST, SUMMARIZE, graphs
 
 OPSET: Final = 18
@@ -32,24 +35,28 @@ IR: Final = 8
 _TYPES: Final = {TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL}
 
 
-def export_graphs(summary: Summary, forecaster: Forecaster) -> dict[str, bytes]:
-    """``summarize.onnx`` and ``forecast.onnx`` by name.
+def export_graphs(
+    summary: Summary, forecaster: Forecaster
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """``summarize.onnx`` and ``forecast.onnx`` by name, and their declared inputs and outputs.
 
     Raises:
         BundleError: a graph came out with other inputs, outputs or types than declared.
     """
-    declared = graphs(summary.state_size, forecaster.state_size)
-    state = torch.zeros(2, summary.state_size), torch.zeros(2, forecaster.state_size)
+    lean, state_size = lean_form(forecaster)
+    declared = graphs(summary.state_size, state_size)
+    state = torch.zeros(2, summary.state_size), torch.zeros(2, state_size)
     samples = torch.zeros(2, 3, len(CHANNELS)), torch.zeros(2, 3, len(OBSERVED))
     fields = torch.zeros(2, N_FIELDS), torch.zeros(2, N_FIELDS)
     arguments: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
         SUMMARIZE: (summary, (state[0], *samples, torch.tensor([[1.0, 2.0, 4.0]] * 2))),
-        FORECAST: (forecaster, (state[1], *fields, torch.zeros(2, N_DESIGN), torch.ones(2, 1))),
+        FORECAST: (lean, (state[1], *fields, torch.zeros(2, N_DESIGN), torch.ones(2, 1))),
     }
-    return {
+    found = {
         name: _export(name, module, example, declared[name])
         for name, (module, example) in arguments.items()
     }
+    return found, declared
 
 
 def _export(
@@ -62,7 +69,7 @@ def _export(
         for _, shape, _ in inputs
     )
     module = copy.deepcopy(module).eval()
-    with warnings.catch_warnings(), _quiet("torch.onnx"), torch.no_grad():
+    with warnings.catch_warnings(), quiet("torch.onnx"), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
             module, example, dynamo=True, opset_version=OPSET, verbose=False,
@@ -70,14 +77,16 @@ def _export(
             dynamic_shapes=dynamic,
         )  # fmt: skip
     assert program is not None  # only the exporter without dynamo returns None
-    model = _strip(program.model_proto)
+    exported = program.model_proto
+    simplify(exported)
+    model = _strip(exported)
     _check(name, model, declared)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 
 
 @contextmanager
-def _quiet(logger: str) -> Iterator[None]:
+def quiet(logger: str) -> Iterator[None]:
     """Only errors, so that a library that is not installed is no news."""
     log = logging.getLogger(logger)
     before = log.level
@@ -139,6 +148,5 @@ def _check(name: str, model: onnx.ModelProto, declared: dict[str, Any]) -> None:
                 f"a constant of type {TensorProto.DataType.Name(tensor.data_type)} or outside of "
                 "the file", where=name,
             )  # fmt: skip
-    domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
-    if domains or model.functions:
-        raise BundleError(f"operators outside the standard: {sorted(domains)}", where=name)
+    if reason := audit(model.SerializeToString()):
+        raise BundleError(reason, where=name, fix="Spell it in operators of runtime.audit")

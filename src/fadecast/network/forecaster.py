@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,10 @@ class ForecasterConfig:
             )
         if not 0 <= self.dropout < 1 or not self.averages or min(self.averages) <= 0:
             raise ConfigError("dropout must be in [0, 1) and averages be positive cycle counts")
+
+
+PRESETS: Final = {"base": ForecasterConfig(), "micro": ForecasterConfig(hidden=32, layers=1)}
+"""``base`` for gateways and servers; ``micro`` fits a microcontroller with 256 KB of flash."""
 
 
 class ForecastTensors(NamedTuple):

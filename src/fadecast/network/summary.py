@@ -13,6 +13,9 @@ Sums are compensated: the rounding error of each addition is kept beside the sum
 Numer. Math. 18, 224, 1971, 10.1007/BF01397083). Plain float32 sums of 1-s samples drift by 1e-4
 over a cycle, since equal increments round the same way each time; with it any chunking agrees to
 about 1e-7.
+
+Inside, time is the last axis: an executor adds a constant to ``(B, T, 1)`` one number at a time, to
+``(B, 1, T)`` all at once, fifty times faster.
 """
 
 from __future__ import annotations
@@ -109,12 +112,16 @@ class Summary(nn.Module):
     nodes: Tensor
     units: Tensor
     origin: Tensor
+    channels: Tensor
+    flags: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("nodes", torch.arange(BINS, dtype=torch.float32), persistent=False)
         self.register_buffer("units", torch.tensor(_UNIT_SCALE), persistent=False)
         self.register_buffer("origin", torch.tensor(_ORIGIN), persistent=False)
+        self.register_buffer("channels", torch.eye(3 + _N), persistent=False)
+        self.register_buffer("flags", torch.eye(1 + _N), persistent=False)
 
     def start(self, batch: int) -> Tensor:
         """The empty state ``(batch, state_size)``: zeros."""
@@ -136,81 +143,85 @@ class Summary(nn.Module):
         """``merge(state, digest(samples))``, with the interval between them taken in one pass."""
         old = _Piece(*state.split(_SIZES, 1))
         chunk = self._scale(samples, observed, window)
-        previous = torch.cat([old.tail.unsqueeze(1), chunk[:, :-1]], 1)
-        present, sensors, seen = chunk[..., :1], chunk[..., 5 : 5 + _N], chunk[..., 5 + _N :]
-        counts = torch.cat([present, seen], 2).sum(1)
+        previous = torch.cat([old.tail.unsqueeze(2), chunk[..., :-1]], 2)
+        present, sensors, seen = chunk[:, :1], chunk[:, 5 : 5 + _N], chunk[:, 5 + _N :]
+        there = torch.cat([present, seen], 1)
+        counts = there.sum(2)
         # A one-hot over time picks the last present sample and each sensor's first and last value.
-        place = torch.cat([present, seen], 2).cumsum(1)
-        at_last = torch.cat([present, seen], 2) * (place == counts.unsqueeze(1)).to(chunk.dtype)
-        at_first = seen * (place[..., 1:] == 1).to(chunk.dtype)
-        both = torch.cat([chunk[..., 2:4], -chunk[..., 2:4], sensors, -sensors], 2)
-        mask = torch.cat([present.expand(-1, -1, 4), seen, seen], 2)
-        highest = (both * mask - (1 - mask) * _NOWHERE).amax(1)
+        place = there.cumsum(2)
+        at_last = there * (place == counts.unsqueeze(2)).to(chunk.dtype)
+        at_first = seen * (place[:, 1:] == 1).to(chunk.dtype)
+        both = torch.cat([chunk[:, 2:4], -chunk[:, 2:4], sensors, -sensors], 1)
+        mask = torch.cat([present, present, present, present, seen, seen], 1)
+        highest = (both * mask - (1 - mask) * _NOWHERE).amax(2)
         sums = torch.cat([self._integrate(previous, chunk), counts], 1)
         new = _Piece(
             sums=sums,
             carry=torch.zeros_like(sums),
             extremes=highest,
-            head=chunk[:, 0],
-            tail=(chunk * at_last[..., :1]).sum(1),
-            sensor_first=(sensors * at_first).sum(1),
-            sensor_last=(sensors * at_last[..., 1:]).sum(1),
+            head=chunk[..., 0],
+            tail=(chunk * at_last[:, :1]).sum(2),
+            sensor_first=(sensors * at_first).sum(2),
+            sensor_last=(sensors * at_last[:, 1:]).sum(2),
         )
         return _join(old, new)
 
     def merge(self, a: Tensor, b: Tensor) -> Tensor:
         """The state of ``a``'s samples followed by ``b``'s. Associative; zeros are its identity."""
         old, new = _Piece(*a.split(_SIZES, 1)), _Piece(*b.split(_SIZES, 1))
-        between = self._integrate(old.tail.unsqueeze(1), new.head.unsqueeze(1))
+        between = self._integrate(old.tail.unsqueeze(2), new.head.unsqueeze(2))
         between = torch.cat([between, torch.zeros_like(new.sums[:, :_COUNTS])], 1)
         sums, error = two_sum(new.sums, between)
         return _join(old, new._replace(sums=sums, carry=new.carry + error))
 
     def _scale(self, samples: Tensor, observed: Tensor, window: Tensor) -> Tensor:
-        """``(B, T, 5 + 2·sensors)``: present, h, window, C, V/V_max, sensors, their masks."""
-        capacity, low, high = window.unsqueeze(1).split(1, 2)
-        duration, volt, ampere, sensors = samples.split([1, 1, 1, _N], 2)
-        seen = observed[..., 1:] * observed[..., :1]
+        """``(B, 5 + 2·sensors, T)``: present, h, window, C, V/V_max, sensors, their masks."""
+        capacity, low, high = window.unsqueeze(2).split(1, 1)
+        # A product with the identity turns them for good: onnxruntime would undo a mere transpose.
+        there = torch.matmul(self.flags, observed.transpose(1, 2))
+        turned = torch.matmul(self.channels, samples.transpose(1, 2))
+        duration, volt, ampere, sensors = turned.split([1, 1, 1, _N], 1)
+        seen = there[:, 1:] * there[:, :1]
         return torch.cat(
             [
-                observed[..., :1],
+                there[:, :1],
                 duration / 3600,
                 (volt - low) / (high - low),
                 ampere / capacity,
                 volt / high,
-                (sensors * self.units - self.origin) * seen,
+                (sensors * self.units[:, None] - self.origin[:, None]) * seen,
                 seen,
             ],
-            2,
+            1,
         )
 
     def _integrate(self, a: Tensor, b: Tensor) -> Tensor:
-        """``(B, curves + scalars)`` sums over the intervals from ``a`` to ``b``, both (B, T, ·)."""
+        """``(B, curves + scalars)`` sums over the intervals from ``a`` to ``b``, both (B, ·, T)."""
         middle = (a + b) / 2
         step = b - a
-        both = a[..., :1] * b[..., :1]
-        gap = above(b[..., 1:2], GAP_HOURS) * both
-        hours = b[..., 1:2] * (both - gap)
-        level = middle[..., 2:3]
+        both = a[:, :1] * b[:, :1]
+        gap = above(b[:, 1:2], GAP_HOURS) * both
+        hours = b[:, 1:2] * (both - gap)
+        level = middle[:, 2:3]
         place = level.clamp(0.0, 1.0)
-        rate = middle[..., 3:4]
+        rate = middle[:, 3:4]
         charge = (rate * hours).abs()
         charging, discharging = above(rate, REST_RATE), above(-rate, REST_RATE)
-        seen = a[..., 5 + _N :] * b[..., 5 + _N :]
-        sensors = middle[..., 5 : 5 + _N] * seen
+        seen = a[:, 5 + _N :] * b[:, 5 + _N :]
+        sensors = middle[:, 5 : 5 + _N] * seen
 
         quantities = torch.cat(
-            [charge, charge * middle[..., 4:5], hours, sensors * hours, seen * hours], 2
+            [charge, charge * middle[:, 4:5], hours, sensors * hours, seen * hours], 1
         )
-        hats = (1 - (place * (BINS - 1) - self.nodes).abs()).clamp(min=0.0)
-        ways = torch.cat([quantities * charging, quantities * discharging], 2)
-        curves = torch.matmul(ways.transpose(1, 2), hats)
+        hats = (1 - (place * (BINS - 1) - self.nodes[:, None]).abs()).clamp(min=0.0)
+        ways = torch.cat([quantities * charging, quantities * discharging], 1)
+        curves = torch.matmul(ways, hats.transpose(1, 2))
 
         resting = (1 - charging - discharging) * hours
-        change = step[..., 2:3] * (both - gap)
-        jump = step[..., 3:4]
+        change = step[:, 2:3] * (both - gap)
+        jump = step[:, 3:4]
         jumped = above(jump.abs(), STEP_RATE)
-        quick = jumped * (1 - above(b[..., 1:2], STEP_HOURS)) * (both - gap)
+        quick = jumped * (1 - above(b[:, 1:2], STEP_HOURS)) * (both - gap)
         hold = fade_in(level, HOLD) * charging
         top = fade_in(level, TOP) * charging - hold
         centre = level - (TOP + HOLD) / 2
@@ -218,8 +229,8 @@ class Summary(nn.Module):
         scalars = torch.cat(
             [
                 resting,
-                gap * b[..., 1:2],
-                quick * step[..., 2:3] * jump,
+                gap * b[:, 1:2],
+                quick * step[:, 2:3] * jump,
                 quick * jump * jump,
                 top * charge,
                 top * hours,
@@ -237,9 +248,9 @@ class Summary(nn.Module):
                 sensors * hours,
                 seen * hours,
             ],
-            2,
+            1,
         )
-        return torch.cat([curves.flatten(1), scalars.sum(1)], 1)
+        return torch.cat([curves.flatten(1), scalars.sum(2)], 1)
 
     def read(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """The summary ``(B, N_FIELDS)``, fields as in ``summaries.FIELDS``, and what was observed.

@@ -1,15 +1,15 @@
-"""A bundle on disk: a folder of five files that says what it is and proves that it is whole.
+"""A bundle on disk: a folder of files that says what it is and proves that it is whole.
 
     manifest.json    what goes in and out with units and shapes, how it was trained, file hashes
     summarize.onnx   state, samples → state, cycle summary
     forecast.onnx    state, cycle summary → state, forecast
-    golden.npz       inputs with the answers of the trained network, replayed on loading
+    golden.bin       inputs with the answers of the trained network, replayed on loading
     MODEL_CARD.md    for people
+    manifest.sig     if it is signed: an Ed25519 signature of manifest.json
 
 The manifest is canonical JSON that carries the SHA-256 of its own content as ``fingerprint``, so
 one changed byte anywhere shows. That proves a bundle whole, not who made it: somebody who forges a
-graph can seal it anew, under another fingerprint. Where that matters, compare the fingerprint with
-one that came another way.
+graph can seal it anew. Who made it is proven by the signature, to those who have the public key.
 """
 
 from __future__ import annotations
@@ -30,16 +30,20 @@ from fadecast.cell.samples import CHANNELS, OBSERVED
 from fadecast.cell.summaries import FIELDS
 from fadecast.errors import BundleError, TamperedError
 from fadecast.forecast.forecast import EDGES, HORIZONS, QUANTILES, RISKS, SCORE_COLUMNS
+from fadecast.runtime.audit import audit
+from fadecast.runtime.signature import SIGNATURE, check
 
 FORMAT: Final = "fadecast-bundle"
-VERSION: Final = 1
+VERSION: Final = 2
 MANIFEST: Final = "manifest.json"
 SUMMARIZE: Final = "summarize.onnx"
 FORECAST: Final = "forecast.onnx"
-GOLDEN: Final = "golden.npz"
+GOLDEN: Final = "golden.bin"
 CARD: Final = "MODEL_CARD.md"
 FILES: Final = (SUMMARIZE, FORECAST, GOLDEN, CARD)
 """Files whose hashes the manifest records: these and no others."""
+LARGEST: Final = 16 << 20
+"""Bytes of the largest file that is read."""
 
 KEYS: Final = frozenset(
     {"format", "version", "fingerprint", "files", "tables", "graphs", "training", "end_of_life",
@@ -57,11 +61,13 @@ class Bundle:
         path: the folder.
         manifest: ``manifest.json``.
         files: bytes of each of ``FILES``.
+        signed_by: the public key that its signature was checked with, if one was asked for.
     """
 
     path: Path
     manifest: Mapping[str, Any]
     files: Mapping[str, bytes]
+    signed_by: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -139,28 +145,40 @@ def seal(manifest: Mapping[str, Any]) -> bytes:
     return _canonical(rest | {"fingerprint": hashlib.sha256(_canonical(rest)).hexdigest()})
 
 
-def read_bundle(path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
+def read_bundle(
+    path: str | os.PathLike[str],
+    *,
+    verify: bool = True,
+    trust: str | os.PathLike[str] | None = None,
+) -> Bundle:
     """Read a bundle folder.
 
     Args:
         path: the folder.
-        verify: compare every file with its recorded hash, and the manifest with its fingerprint.
+        verify: compare every file with its recorded hash, and the manifest with its fingerprint;
+            look what the graphs are made of.
+        trust: PEM file of the public key that must have signed the bundle.
 
     Raises:
         BundleError: no bundle, one of another format version, or made for other tables.
-        TamperedError: a file differs from what was exported.
+        TamperedError: a file differs from what was exported, or ``trust`` did not sign it.
     """
     folder = Path(path)
     content = _read(folder, MANIFEST)
+    if trust is not None:
+        signed = (folder / SIGNATURE).is_file()
+        check(content, _read(folder, SIGNATURE) if signed else None, trust, str(folder))
     try:
         manifest = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise TamperedError(f"not JSON ({error})", where=str(folder / MANIFEST)) from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         _refuse("this is no Fadecast bundle", folder, "Give the folder that `fadecast export` made")
-    if manifest.get("version") != VERSION:
+    found = manifest.get("version")
+    if found != VERSION:
+        newer = isinstance(found, int) and found > VERSION
         _refuse(
-            f"bundle format {manifest.get('version')!r}, this library reads {VERSION}", folder,
+            f"bundle format {found!r}{' is newer' * newer}, this library reads {VERSION}", folder,
             "Export the run again with this version, or install the version that wrote it",
         )  # fmt: skip
     if verify and not _is_sealed(manifest, content):
@@ -174,7 +192,9 @@ def read_bundle(path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
     for name, data in files.items():
         if verify and hashlib.sha256(data).hexdigest() != manifest["files"][name]:
             _tampered(folder / name, "it does not match its recorded hash")
-    return Bundle(folder, manifest, files)
+        if verify and name in (SUMMARIZE, FORECAST) and (reason := audit(data)):
+            _tampered(folder / name, reason)
+    return Bundle(folder, manifest, files, None if trust is None else str(trust))
 
 
 def _is_sealed(manifest: Mapping[str, Any], content: bytes) -> bool:
@@ -204,6 +224,8 @@ def _read(folder: Path, name: str) -> bytes:
     try:
         if path.resolve(strict=True).parent != folder.resolve():
             _tampered(path, "it leads out of the bundle's folder")
+        if path.stat().st_size > LARGEST:
+            _tampered(path, f"it is larger than {LARGEST >> 20} MiB")
         return path.read_bytes()
     except OSError as error:
         reason = str(error.strerror)

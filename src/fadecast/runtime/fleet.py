@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fadecast.cell.cycles import CycleCounter
 from fadecast.cell.design import N_DESIGN, encode_design
 from fadecast.cell.record import CellSpec
-from fadecast.cell.samples import Samples
+from fadecast.cell.samples import BEGIN, Samples
 from fadecast.cell.summaries import INDEX, N_FIELDS
 from fadecast.errors import CheckError
 from fadecast.forecast.forecast import CAUSES, EDGES, HORIZONS, QUANTILES, RISKS, Forecasts
@@ -281,4 +281,4 @@ def _joined(chunks: Sequence[Chunk]) -> Samples:
         np.concatenate([getattr(chunk.samples, name) for chunk in chunks])
         for name in ("values", "observed", "kept")
     )
-    return Samples(values, observed, kept, float("nan"))
+    return Samples(values, observed, kept, BEGIN)

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from fadecast.cell.cycles import elapsed_cycles
 from fadecast.cell.summaries import INDEX, SENSORS
 from fadecast.errors import BundleError, ParityError
+from fadecast.runtime.arrays import dump, load
 from fadecast.runtime.bundle import GOLDEN, Bundle
-from fadecast.runtime.npz import dump, load
 from fadecast.runtime.summarise import LONGEST
 
 if TYPE_CHECKING:
@@ -55,8 +55,11 @@ class Golden:
     valid: Array
 
     def to_bytes(self) -> bytes:
-        """As ``.npz``; equal vectors give equal bytes."""
-        return dump({f.name: getattr(self, f.name) for f in fields(self)})
+        """As ``runtime.arrays``: of a life's summaries only what was observed, and packed bits."""
+        arrays = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+        seen = arrays["observed"] > 0
+        packed = {"values": arrays["values"][seen], "observed": np.packbits(seen, axis=1)}
+        return dump(arrays | packed)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Golden:
@@ -66,8 +69,13 @@ class Golden:
             BundleError: not such a file.
         """
         try:
-            return cls(**load(data))
-        except (ValueError, TypeError) as error:
+            arrays = load(data)
+            count, fields_ = len(arrays["cycle_count"]), len(arrays["summary"])
+            seen = np.unpackbits(arrays["observed"], axis=1, count=fields_).astype(bool)
+            values = np.zeros((count, fields_), np.float32)
+            values[seen] = arrays["values"]
+            return cls(**arrays | {"values": values, "observed": seen})
+        except (ValueError, TypeError, KeyError, IndexError) as error:
             raise BundleError(
                 f"not a file of golden vectors ({error})", where=GOLDEN, fix="Export the run again"
             ) from None

@@ -63,21 +63,29 @@ class Session:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, verify: bool = True, threads: int = 1
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        verify: bool = True,
+        trust: str | os.PathLike[str] | None = None,
+        threads: int = 1,
     ) -> Session:
         """Open a bundle folder and prove that it is whole and computes here what it should.
 
         Args:
             path: folder that ``fadecast export`` made.
             verify: check the hashes and replay the golden vectors (to 1e-5).
+            trust: PEM file of the public key that must have signed the bundle. Without it a bundle
+                of one's own making is opened, signed or not.
             threads: threads within one call.
 
         Raises:
-            BundleError: not a bundle, of another version, or not for this library's tables.
-            TamperedError: a file differs from what was exported.
+            BundleError: not a bundle, of another version, not for this library's tables, or not
+                signed though ``trust`` was given.
+            TamperedError: a file differs from what was exported, or ``trust`` did not sign it.
             ParityError: the graphs compute something else on this machine.
         """
-        bundle = read_bundle(path, verify=verify)
+        bundle = read_bundle(path, verify=verify, trust=trust)
         session = cls(bundle, threads=threads)
         if verify:
             replay(session, bundle)
@@ -167,6 +175,8 @@ def _open(bundle: Bundle, name: str, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    # Before 1.19 a pattern learnt from calls of one length spoils a call of another.
+    options.enable_mem_pattern = False
     try:
         return ort.InferenceSession(bundle.files[name], options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a family of its own, without a common base

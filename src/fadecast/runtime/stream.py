@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fadecast.cell.columns import COLUMNS
 from fadecast.cell.cycles import CycleCounter
+from fadecast.cell.faults import Screen
 from fadecast.cell.record import CellSpec
 from fadecast.cell.summaries import CycleSummaries
 from fadecast.errors import BundleError, CheckError, ReadError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from fadecast.runtime.session import Session
 
 FORMAT: Final = "fadecast-stream"
-VERSION: Final = 1
+VERSION: Final = 2
 _SAVED: Final = ("summary", "values", "observed", "open_cycle", "memory", "last_cycle")
 _FIX: Final = "Replay the cell's history into a new stream"
 
@@ -32,8 +33,8 @@ _FIX: Final = "Replay the cell's history into a new stream"
 class Stream:
     """Forecasts of one cell, cycle by cycle. Made by ``Session.stream`` or ``Session.restore``.
 
-    A row that is not usable (not finite, out of range, or not later than the row before it) is
-    dropped and counted in ``dropped``; a sensor reading that is not usable is masked.
+    A row that is not usable (``cell.faults`` says when) is dropped, a sensor reading that is not
+    usable is masked; ``faults`` counts both.
     """
 
     def __init__(self, fleet: Fleet) -> None:
@@ -55,6 +56,11 @@ class Stream:
     def dropped(self) -> int:
         """Rows dropped so far."""
         return self._fleet.counters[0].dropped
+
+    @property
+    def faults(self) -> Screen:
+        """What was not used so far, and why."""
+        return self._fleet.counters[0].screen
 
     def push(self, columns: Mapping[str, NDArray[Any]]) -> list[Forecasts]:
         """The next rows of the cell's time series.
@@ -99,13 +105,12 @@ class Stream:
 
     def save(self) -> bytes:
         """All that the stream knows, a few kilobytes; ``Session.restore`` goes on from it."""
-        counter = asdict(self._fleet.counters[0])
         header = {
             "format": FORMAT,
             "version": VERSION,
             "fingerprint": self._fleet.session.fingerprint,
             "spec": asdict(self.spec),
-            "counter": {k: None if _is_nan(v) else v for k, v in counter.items()},
+            "counter": _to_json(asdict(self._fleet.counters[0])),
         }
         text = np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8)
         return dump({"header": text} | {k: getattr(self._fleet.carried, k) for k in _SAVED})
@@ -147,22 +152,49 @@ class Stream:
         return stream
 
 
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+def _to_json(value: Any) -> Any:
+    """NaN as null, which JSON has."""
+    if isinstance(value, dict):
+        return {key: _to_json(inner) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return [_to_json(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _counter(saved: Mapping[str, Any], spec: CellSpec) -> CycleCounter:
     values = dict(saved)
-    numbers = [value for key, value in values.items() if key != "recorded" and value is not None]
+    screen = _screen(values.pop("screen"))
+    numbers = [value for key, value in values.items() if key != "recorded"]
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
         raise TypeError("its counter is not made of numbers")
     if values["nominal_capacity_ah"] != spec.nominal_capacity_ah:
         raise ValueError("its counter is of another cell")
     if values["recorded"] not in (None, True, False):
         raise TypeError("its counter does not say whether cycles are numbered")
-    for name, most in (("count", COLUMNS["cycle_count"].high), ("dropped", float("inf"))):
-        if not (isinstance(values[name], int) and 0 <= values[name] <= most + 1):
-            raise ValueError(f"{name} of its counter is {values[name]!r}")
-    if values["last_second"] is None:
-        values["last_second"] = float("nan")
-    return CycleCounter(**values)
+    count, most = values["count"], COLUMNS["cycle_count"].high
+    if not (isinstance(count, int) and 0 <= count <= most + 1):
+        raise ValueError(f"count of its counter is {count!r}")
+    return CycleCounter(**values, screen=screen)
+
+
+def _screen(saved: Mapping[str, Any]) -> Screen:
+    """Each entry must be of the kind and length that a new screen has."""
+    values: dict[str, Any] = {}
+    for name, begin in asdict(Screen()).items():
+        many = isinstance(begin, tuple)
+        entries, begins = (saved[name], begin) if many else ([saved[name]], (begin,))
+        if not isinstance(entries, list) or len(entries) != len(begins):
+            raise ValueError(f"{name} of its counter has another length")
+        if not all(map(_fits, entries, begins)):
+            raise ValueError(f"{name} of its counter is {entries!r}")
+        found = tuple(math.nan if entry is None else entry for entry in entries)
+        values[name] = found if many else found[0]
+    return Screen(**values)
+
+
+def _fits(entry: Any, begin: float) -> bool:
+    if isinstance(begin, int):
+        return type(entry) is int and entry >= 0
+    if entry is None:
+        return math.isnan(begin)
+    return type(entry) in (int, float) and math.isfinite(entry)

@@ -1,0 +1,256 @@
+// fadecast-edge: samples in, a forecast after every cycle. See README.md.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+
+#include "cell.h"
+#include "feed.h"
+#include "lines.h"
+#include "slots.h"
+#include "watchdog.h"
+
+namespace fadecast {
+namespace {
+
+volatile sig_atomic_t g_stop = 0;
+
+struct Options {
+  std::string bundle, cells, key, library = "libonnxruntime.so", state, input;
+  std::size_t most_cells = 256;
+  bool allow_unsigned = false, close = false, verify = false, timing = false, steps = false;
+};
+
+constexpr char kHelp[] =
+    "usage: fadecast-edge BUNDLE (--key PUBLIC.pem | --allow-unsigned) [options]\n"
+    "  --cells FILE    table of cell designs (CSV); needed but for --verify\n"
+    "  --runtime LIB   onnxruntime's shared library (default: libonnxruntime.so)\n"
+    "  --input FILE    samples as CSV (default: standard input)\n"
+    "  --state DIR     keep state here, in two slots a cell\n"
+    "  --max-cells N   refuse larger tables (default: 256)\n"
+    "  --close         at the end of the input, end the open cycles too\n"
+    "  --verify        check the bundle, replay its golden vectors, and exit\n"
+    "  --timing        say on standard error how long each part of the start took\n"
+    "  --steps         with --verify: the median time of a step, on standard error\n"
+    "exit codes: 0 done, 64 usage, 65 refused, 69 no onnxruntime, 73 state not written, 75 limit\n";
+
+Options parse(int count, char** words) {
+  Options out;
+  const std::map<std::string, std::string*> texts = {
+      {"--cells", &out.cells}, {"--key", &out.key}, {"--runtime", &out.library},
+      {"--input", &out.input}, {"--state", &out.state}};
+  const std::map<std::string, bool*> flags = {{"--allow-unsigned", &out.allow_unsigned},
+                                              {"--close", &out.close},
+                                              {"--verify", &out.verify},
+                                              {"--timing", &out.timing},
+                                              {"--steps", &out.steps}};
+  for (int i = 1; i < count; ++i) {
+    const std::string word = words[i];
+    if (flags.count(word)) {
+      *flags.at(word) = true;
+    } else if ((texts.count(word) || word == "--max-cells") && i + 1 < count) {
+      if (word == "--max-cells")
+        out.most_cells = std::strtoul(words[++i], nullptr, 10);
+      else
+        *texts.at(word) = words[++i];
+    } else if (word[0] != '-' && out.bundle.empty()) {
+      out.bundle = word;
+    } else {
+      throw Error(kUsage, "cannot make sense of " + word + "\n" + kHelp);
+    }
+  }
+  if (out.bundle.empty() || (out.cells.empty() && !out.verify)) throw Error(kUsage, kHelp);
+  if (out.key.empty() != out.allow_unsigned)
+    throw Error(kUsage, "say whom to trust: --key PUBLIC.pem, or --allow-unsigned");
+  return out;
+}
+
+void print(const Cell& cell, const Forecast& forecast, const Bundle& bundle) {
+  std::string line = "{\"cell_id\": \"" + cell.spec().cell_id + "\", \"cycle_count\": " +
+                     std::to_string(cell.last_cycle());
+  std::size_t name = 0;
+  char text[64];
+  const auto add = [&](float value) {
+    std::snprintf(text, sizeof text, std::isfinite(value) ? "%.9g" : "null",
+                  static_cast<double>(value));
+    line += ", \"" + bundle.forecast_names[name++] + "\": " + text;
+  };
+  for (const float value : forecast.rul.data) add(value);
+  for (const float value : forecast.risk.data) add(value);
+  add(forecast.soh.data[0]);
+  add(forecast.novelty.data[0]);
+  line += ", \"" + bundle.forecast_names[name] + "\": ";
+  line += forecast.valid.data[0] > 0.5f ? "true" : "false";
+  const Screen& screen = cell.screen();
+  const std::pair<const char*, std::int64_t> counts[] = {
+      {"unusable", screen.dropped[kUnusable]},      {"late", screen.dropped[kLate]},
+      {"spiking", screen.dropped[kSpiking]},        {"stuck", screen.dropped[kStuck]},
+      {"masked_temperature", screen.masked[0]},     {"masked_pressure", screen.masked[1]},
+      {"masked_strain", screen.masked[2]},          {"gaps", screen.gaps}};
+  line += ", \"faults\": {";
+  for (const auto& [what, count] : counts)
+    line += std::string(what == counts[0].first ? "\"" : ", \"") + what + "\": " +
+            std::to_string(count);
+  line += "}}\n";
+  std::fwrite(line.data(), 1, line.size(), stdout);
+  std::fflush(stdout);
+}
+
+struct Lane {
+  Cell cell;
+  Slots slots;
+};
+
+// The loop: one line at a time until the input ends or a signal comes.
+class Program {
+ public:
+  Program(const Options& options, Session* session) : options_(options), session_(*session) {
+    const Bundle& bundle = session->bundle();
+    const Bytes owner(bundle.fingerprint.begin(), bundle.fingerprint.end());
+    for (Spec& spec : read_specs(options.cells, bundle, options.most_cells)) {
+      const std::string name = spec.cell_id;
+      Lane lane{Cell(std::move(spec), session), Slots(options.state, name, owner)};
+      if (!options.state.empty()) restore(&lane);
+      lanes_.emplace(name, std::move(lane));
+    }
+  }
+
+  void run(int file) {
+    Lines lines(file);
+    std::string line;
+    watchdog_.ready();
+    for (auto result = lines.next(&line); result != Lines::kEnd && !g_stop;
+         result = lines.next(&line)) {
+      watchdog_.alive();
+      if (result == Lines::kTooLong) ++malformed_;
+      if (result == Lines::kLine) take(line);
+    }
+    for (auto& [name, lane] : lanes_) {
+      if (options_.close && !g_stop) tell(&lane, lane.cell.close());
+      keep(&lane);
+    }
+    if (malformed_ + strangers_ > 0)
+      std::fprintf(stderr, "fadecast-edge: %" PRIu64 " lines malformed, %" PRIu64
+                           " of unknown cells\n", malformed_, strangers_);
+  }
+
+ private:
+  void restore(Lane* lane) {
+    const auto saved = lane->slots.load();
+    if (!saved) return;
+    if (!lane->cell.restore(*saved))
+      throw Error(kRefused, "the state of " + lane->cell.spec().cell_id + " is of another design");
+  }
+
+  void take(const std::string& line) {
+    if (!feed_) {
+      feed_ = std::make_unique<Feed>(line);
+      return;
+    }
+    std::string cell_id;
+    Row row;
+    if (!feed_->parse(line, &cell_id, &row)) {
+      ++malformed_;
+      return;
+    }
+    const auto found = cell_id.empty() && lanes_.size() == 1 ? lanes_.begin() : lanes_.find(cell_id);
+    if (found == lanes_.end()) {
+      ++strangers_;
+      return;
+    }
+    const Forecast* forecast = found->second.cell.push(row);
+    // The state is safe before anyone hears of the forecast.
+    if (forecast != nullptr) keep(&found->second), tell(&found->second, forecast);
+  }
+
+  void keep(Lane* lane) {
+    if (!options_.state.empty()) lane->slots.save(lane->cell.save());
+  }
+
+  void tell(Lane* lane, const Forecast* forecast) {
+    if (forecast != nullptr) print(lane->cell, *forecast, session_.bundle());
+  }
+
+  const Options& options_;
+  const Session& session_;
+  std::map<std::string, Lane> lanes_;
+  std::unique_ptr<Feed> feed_;
+  Watchdog watchdog_;
+  std::uint64_t malformed_ = 0, strangers_ = 0;
+};
+
+void time_steps(Session* session) {
+  const Bundle& bundle = session->bundle();
+  Floats state(static_cast<std::size_t>(bundle.forecast_state));
+  const Floats values(static_cast<std::size_t>(bundle.fields), 1.0f);
+  const Floats design(bundle.design_fields.size(), 1.0f);
+  std::vector<double> took(2000);
+  for (double& one : took) {
+    const auto began = std::chrono::steady_clock::now();
+    session->step(&state, values, values, design, 1.0f);
+    one = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - began).count();
+  }
+  std::nth_element(took.begin(), took.begin() + 1000, took.end());
+  std::fprintf(stderr, "step %.2f us\n", took[1000]);
+}
+
+void on_signal(int) { g_stop = 1; }
+
+void start_and_run(const Options& options) {
+  using Clock = std::chrono::steady_clock;
+  auto began = Clock::now();
+  const auto lap = [&](const char* part) {
+    const std::chrono::duration<double, std::milli> took = Clock::now() - began;
+    if (options.timing) std::fprintf(stderr, "%s %.2f ms\n", part, took.count());
+    began = Clock::now();
+  };
+  Trust trust;
+  if (!options.key.empty()) trust.key = read_public_key(options.key);
+  const Bundle bundle = open_bundle(options.bundle, trust);
+  lap("verify");
+  const Runtime runtime(options.library);
+  lap("runtime");
+  Session session(runtime, bundle);
+  lap("graphs");
+  const double worst = session.replay();
+  lap("golden");
+  if (options.verify) {
+    if (options.steps) time_steps(&session);
+    std::printf("verified, golden vectors within %.2g, onnxruntime %s\n", worst,
+                runtime.version().c_str());
+    return;
+  }
+  Program program(options, &session);
+  int file = STDIN_FILENO;
+  if (!options.input.empty() && (file = open(options.input.c_str(), O_RDONLY)) < 0)
+    throw Error(kUsage, options.input + " cannot be read");
+  program.run(file);
+}
+
+}  // namespace
+}  // namespace fadecast
+
+int main(int count, char** words) {
+  struct sigaction action {};
+  action.sa_handler = fadecast::on_signal;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  try {
+    fadecast::start_and_run(fadecast::parse(count, words));
+    return fadecast::kDone;
+  } catch (const fadecast::Error& error) {
+    std::fprintf(stderr, "fadecast-edge: %s\n", error.what());
+    return error.code;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "fadecast-edge: %s\n", error.what());
+    return fadecast::kTooMuch;
+  }
+}

@@ -1,0 +1,1 @@
+"""A bundle's forecast on a microcontroller."""
