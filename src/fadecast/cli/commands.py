@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 import fadecast
+from fadecast.cli.options import Bundle, Cells, Config, MaybeStore, Out, StoreFolder, Tracking
 from fadecast.cli.refusal import as_refusal, refuse
 from fadecast.cli.verify import verify
 from fadecast.errors import FadecastError
@@ -38,28 +39,6 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Published data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-
-Out = Annotated[Path, typer.Option("--out", "-o", help="Where the result is written.")]
-Bundle = Annotated[Path, typer.Option("--bundle", "-b", help="Folder of an exported bundle.")]
-Cells = Annotated[
-    Path | None,
-    typer.Option(
-        "--cells",
-        help="Table (CSV or Parquet) of cell designs: cell_id, nominal_capacity_ah in Ah, "
-        "voltage_min_v and voltage_max_v in V; optionally cathode, anode, electrolyte, fixture, "
-        "applied_pressure_pa in Pa, and files (patterns of the cell's files, separated by ;). "
-        "Other columns are not used.",
-    ),
-]
-StoreFolder = Annotated[Path, typer.Option("--store", "-s", help="Folder of ingested cells.")]
-MaybeStore = Annotated[
-    Path | None,
-    typer.Option("--store", "-s", help="Folder of the cells (default: the one trained on)."),
-]
-Config = Annotated[Path, typer.Option("--config", "-c", help="YAML of the training job.")]
-Tracking = Annotated[
-    str | None, typer.Option(help="URI of the runs (default: sqlite:///mlruns/mlflow.db).")
-]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,247 @@
+"""Simulated solid-state cells: the shipped forecaster beside its opponents, on test designs.
+
+Full: the population of training/populations/assb.yaml is simulated (once; it is kept), opponents
+are fitted to its training designs, and all are judged on its test designs, which trained and tuned
+nothing. Quick: the shipped bundle on a small fresh population of another seed, beside how cells of
+the same declared kind died in that population itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import _common
+from benchmarks._alarms import lead_times
+from benchmarks._opponents import (
+    HORIZON,
+    Rows,
+    boosted,
+    by_kind,
+    hidden_truth,
+    judged_rows,
+    stacked,
+)
+from benchmarks.population import summarise
+from fadecast.cell.life import EndOfLife
+from fadecast.cell.record import CellRecord
+from fadecast.cell.store import Store
+from fadecast.forecast import metrics, survival
+from fadecast.forecast.forecast import HORIZONS, QUANTILES, RISKS, Forecasts
+from fadecast.learn.dataset import CellSequence, load_sequences
+from fadecast.physics.generate import generate
+from fadecast.physics.population import Population
+from fadecast.report.scores import read_scores
+from fadecast.runtime import PRETRAINED, Session
+from fadecast.scoring.local import score
+
+CONFIG = _common.ROOT / "training" / "populations" / "assb.yaml"
+KEPT = _common.ROOT / "mlruns" / "populations" / "assb"
+LANDMARKS = (20, 50, 100, 200)
+QUICK_CELLS = 192
+DRAWS = 500
+_PRESSURE = RISKS.index("pressure")
+_WITHIN = HORIZONS.index(HORIZON)
+_LOW, _MEDIAN, _HIGH = 0, QUANTILES.index(0.5), len(QUANTILES) - 1
+STAGES = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
+
+Array = NDArray[np.float64]
+Figures = dict[str, float]
+
+
+def main() -> None:
+    """Judge, print, close."""
+    quick = _common.options(__doc__).quick
+    session = Session.load(PRETRAINED)
+    with tempfile.TemporaryDirectory() as name:
+        if quick:
+            config = Population.from_yaml(CONFIG)
+            changes = {"cells": QUICK_CELLS, "shard": 4, "seed": config.seed + 1000}
+            store = simulate(config.model_copy(update=changes), Path(name) / "fresh")
+            train = test = load_sequences(store, EndOfLife())
+        else:
+            store = simulate(Population.from_yaml(CONFIG), KEPT)
+            cells = load_sequences(store, EndOfLife())
+            train = [cell for cell in cells if cell.metadata.split == "train"]
+            test = [cell for cell in cells if cell.metadata.split == "test"]
+        forecasts = score_cells(session, test, Path(name))
+    rows = judged_rows(test)
+    print(f"{len(train)} training cells, {len(test)} test cells, {len(rows)} judged forecasts")
+    scores = {"kind": by_kind(train, test, rows)}
+    if not quick:
+        scores |= fitted(store.path, train, test, rows)
+    scores["network"] = risk_at(forecasts, test, rows)
+    figures = ranking(scores, rows)
+    figures |= remaining_life(forecasts, test) | calibration(forecasts, test, rows, scores)
+    figures |= lead_times(forecasts, test)
+    targets, met = verdicts(figures, quick)
+    _common.close("assb", figures, targets, met, ("numpy", "scikit-learn", "onnxruntime"))
+
+
+def simulate(config: Population, out: Path) -> Store:
+    """The population in ``out``, simulated as far as it is not there yet."""
+    for done, total in generate(config, out, summarise=summarise, workers=os.cpu_count() or 1):
+        if done % 32 == 0 and sys.stderr.isatty():
+            print(f"{done} of {total} shards", file=sys.stderr, flush=True)
+    return Store(out)
+
+
+def score_cells(
+    session: Session, cells: Sequence[CellSequence], folder: Path
+) -> Mapping[str, Forecasts]:
+    """Forecasts after every cycle, through batch scoring as a fleet's would be."""
+    unseen = Store(folder / "unseen", create=True)
+    for cell in cells:
+        unseen.write(CellRecord(cell.metadata, summaries=cell.summaries))
+    score(unseen.path, None, session, folder / "scores.parquet")
+    return read_scores(folder / "scores.parquet").forecasts
+
+
+def fitted(
+    store: Path, train: Sequence[CellSequence], test: Sequence[CellSequence], rows: Rows
+) -> dict[str, Array]:
+    """Gradient boosting on ever more, up to the hidden truth."""
+    known = judged_rows(train)
+    out = {}
+    for what in ("design", "current", "history"):
+        x, fresh = stacked(train, known, what), stacked(test, rows, what)
+        out[f"trees_{what}"] = boosted(x, known.label, fresh, 0)
+        print(f"fitted trees_{what}", file=sys.stderr, flush=True)
+    hidden = hidden_truth(store, [*train, *test])
+    x, fresh = (stacked(c, r, "history", hidden) for c, r in ((train, known), (test, rows)))
+    out["ceiling"] = boosted(x, known.label, fresh, 0)
+    return out
+
+
+def risk_at(forecasts: Mapping[str, Forecasts], cells: Sequence[CellSequence], rows: Rows) -> Array:
+    """The network's risk of a pressure-related failure within the horizon, row by row."""
+    out = np.zeros(len(rows))
+    for index, cell in enumerate(cells):
+        chosen = rows.cell == index
+        forecast = forecasts[cell.cell_id]
+        place = np.searchsorted(forecast.cycle_count, rows.cycle[chosen])
+        out[chosen] = forecast.risk[place, _PRESSURE, _WITHIN]
+    return out
+
+
+def ranking(scores: Mapping[str, Array], rows: Rows) -> Figures:
+    """Area under the ROC curve and average precision, pooled and at landmarks."""
+    figures: Figures = {}
+    table = []
+    for name, values in scores.items():
+        line = [name]
+        for when in ("pooled", *LANDMARKS):
+            chosen = np.ones(len(rows), bool) if when == "pooled" else rows.cycle == when
+            label, said = rows.label[chosen], values[chosen]
+            auroc, ap = metrics.auroc(label, said), metrics.average_precision(label, said)
+            middle = "" if when == "pooled" else f".cycle{when}"
+            figures[f"risk{HORIZON}.auroc{middle}.{name}"] = auroc
+            figures[f"risk{HORIZON}.ap{middle}.{name}"] = ap
+            line.append(f"{auroc:.3f} / {ap:.3f}")
+        table.append(line)
+    print(f"\nPressure-related failure within {HORIZON} cycles: AUROC / average precision")
+    _common.table(["", "pooled", *(f"cycle {n}" for n in LANDMARKS)], table)
+    if "ceiling" in scores:
+        low, high = (figures[f"risk{HORIZON}.auroc.{n}"] for n in ("kind", "ceiling"))
+        own = figures[f"risk{HORIZON}.auroc.network"]
+        figures[f"risk{HORIZON}.ceiling_share"] = (own - low) / (high - low)
+        low, high = bootstrap(scores["network"], scores["trees_history"], rows)
+        figures[f"risk{HORIZON}.auroc.gain.low"] = low
+        figures[f"risk{HORIZON}.auroc.gain.high"] = high
+        print(f"network − trees_history, 95 % over cells: {low:+.4f} … {high:+.4f}")
+    return figures
+
+
+def bootstrap(own: Array, other: Array, rows: Rows) -> tuple[float, float]:
+    """95 % interval of the difference in AUROC, cells drawn with replacement."""
+    draw = np.random.default_rng(0)
+    cells = np.unique(rows.cell)
+    found = []
+    for _ in range(DRAWS):
+        weight = np.bincount(draw.choice(cells, len(cells)), minlength=cells.max() + 1)[rows.cell]
+        found.append(
+            metrics.auroc(rows.label, own, weight) - metrics.auroc(rows.label, other, weight)
+        )
+    low, high = np.quantile(found, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def remaining_life(forecasts: Mapping[str, Forecasts], cells: Sequence[CellSequence]) -> Figures:
+    """Median error of the cycles left over their number, for cells that were seen to fail."""
+    late, at_100 = [], []
+    for cell in cells:
+        forecast = forecasts[cell.cell_id]
+        left = cell.life.cycle - forecast.cycle_count
+        error = np.abs(forecast.rul[:, _MEDIAN] - left) / np.maximum(left, 1)
+        if cell.life.failed:
+            late.append(error[(left > 0) & (left <= 50)])
+            at_100.append(error[(forecast.cycle_count == 100) & (left > 0)])
+    figures = {
+        "rul.mdape.cycle100.network": float(np.median(np.concatenate(at_100))),
+        "rul.mdape.last50.network": float(np.median(np.concatenate(late))),
+    }
+    for landmark in LANDMARKS:
+        alive = [c for c in cells if c.life.after > landmark]
+        said, time, failed = [], [], []
+        for cell in alive:
+            forecast = forecasts[cell.cell_id]
+            row = np.searchsorted(forecast.cycle_count, landmark)
+            said.append(-float(forecast.rul[min(row, len(forecast) - 1), _MEDIAN]))
+            time.append(cell.life.cycle)
+            failed.append(cell.life.failed)
+        key = f"concordance.cycle{landmark}.network"
+        figures[key] = survival.concordance(said, time, failed)
+    print("\nRemaining life: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+    return figures
+
+
+def calibration(
+    forecasts: Mapping[str, Forecasts], cells: Sequence[CellSequence], rows: Rows,
+    scores: Mapping[str, Array],
+) -> Figures:  # fmt: skip
+    """Coverage of the 90 % intervals where it is decided, and the error of the risk."""
+    key = f"risk{HORIZON}.calibration_error"
+    figures = {key: metrics.calibration_error(rows.label, scores["network"])}
+    parts: dict[str, list[NDArray[np.bool_]]] = {"overall": []}
+    for cell in cells:
+        forecast, life = forecasts[cell.cell_id], cell.life
+        count = forecast.cycle_count
+        low, high = forecast.rul[:, _LOW] + count, forecast.rul[:, _HIGH] + count
+        inside = (life.until >= low) & (life.after <= high)  # the intervals may overlap
+        decided = (count <= life.after) & (life.failed | (life.after > high))
+        parts["overall"].append(inside[decided])
+        parts.setdefault(cell.spec.anode, []).append(inside[decided])
+        if life.failed:
+            for first, last in STAGES:
+                stage = decided & (count > first * life.cycle) & (count <= last * life.cycle)
+                parts.setdefault(f"stage{last:.2f}", []).append(inside[stage])
+    for name, found in parts.items():
+        weight = np.concatenate([np.full(len(x), 1 / max(len(x), 1)) for x in found])
+        figures[f"coverage90.{name}"] = metrics.mean(np.concatenate(found), weight)
+    print("\nCalibration: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+    return figures
+
+
+def verdicts(figures: Figures, quick: bool) -> tuple[dict[str, str], dict[str, bool]]:
+    """What was wanted of the figures and whether it is so."""
+    r = f"risk{HORIZON}"
+    bounds = {
+        "rul.mdape.last50.network": (0.0, 0.6), f"{r}.calibration_error": (0.0, 0.02),
+        "coverage90.overall": (0.88, 0.92),
+        "lead.contact_loss": (0.7, 1.0), "lead.lithium_penetration": (0.5, 1.0),
+    }  # fmt: skip
+    if not quick:
+        bounds |= {f"{r}.ceiling_share": (0.85, 9.0), f"{r}.auroc.gain.low": (0.0, 1.0)}
+    targets = {k: f"{low:g} … {high:g}" for k, (low, high) in bounds.items()}
+    met = {k: bool(low <= figures[k] <= high) for k, (low, high) in bounds.items() if k in figures}
+    return targets, met
+
+
+if __name__ == "__main__":
+    main()
