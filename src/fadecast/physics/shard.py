@@ -101,8 +101,9 @@ class Shard:
         rows = lives.rows[i, :until]
         set_pressure = float(nominal["set_pressure"])
         columns = measure.log(
-            lives.samples[i, : rows[-1]], rows, AREA, set_pressure, config.sensors, draw
-        )
+            lives.samples[i, : rows[-1]], rows, AREA, set_pressure, config.cycles,
+            config.sensors, draw,
+        )  # fmt: skip
         if cause == ALIVE:
             life = PublishedLife(max(int(lives.after[i]), 1), None, "simulated, alive at the end")
         else:
