@@ -27,6 +27,14 @@ _LOOSEST: Final = 0.5
 """Least share of the set pressure that is left where a fixture loosens."""
 
 
+def group_of(config: Population, number: int) -> Group:
+    """The group of a shard, of low discrepancy: every prefix of the shards has the right mix."""
+    weights = np.array([g.weight for g in config.groups])
+    position = (number * 0.6180339887498949 + 0.5) % 1.0
+    chosen = int(np.searchsorted(np.cumsum(weights) / weights.sum(), position, side="right"))
+    return config.groups[min(chosen, len(config.groups) - 1)]
+
+
 class Shard:
     """The cells of one shard: all of one group under one protocol."""
 
@@ -34,11 +42,7 @@ class Shard:
         self.config, self.number = config, number
         self.count = min(config.shard, config.cells - number * config.shard)
         draw = np.random.default_rng([config.seed, 1, number])
-        weights = np.array([g.weight for g in config.groups])
-        # low-discrepancy choice of the group: every prefix of the shards has about the right mix
-        position = (number * 0.6180339887498949 + 0.5) % 1.0
-        chosen = int(np.searchsorted(np.cumsum(weights) / weights.sum(), position, side="right"))
-        self.group = config.groups[min(chosen, len(config.groups) - 1)]
+        self.group = group_of(config, number)
         self.protocol, self.rate = _protocol(config, self.group, draw)
         kind = Kind(self.group.anode, self.group.tier, self.group.fixture)
         designs = -(-self.count // config.cells_per_design)
