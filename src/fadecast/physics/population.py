@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fadecast.errors import ConfigError
 from fadecast.physics.measure import Sensors
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _Positive = Annotated[float, Field(gt=0)]
+_Rate = Annotated[float, Field(ge=0.01, le=20)]
+_Celsius = Annotated[float, Field(ge=-28, le=108)]  # around it the climate swings
+_Pressure = Annotated[float, Field(gt=0, le=400)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -59,12 +62,12 @@ class Population(BaseModel):
     shard: Annotated[int, Field(ge=1, le=1024)] = 32
     cells_per_design: Annotated[int, Field(ge=1, le=64)] = 2
     groups: Annotated[tuple[Group, ...], Field(min_length=1)] = (Group(),)
-    charge_rate: tuple[_Positive, _Positive] = (0.1, 0.7)
-    discharge_rate: tuple[_Positive, _Positive] = (0.15, 0.8)
-    celsius: tuple[float, float] = (20.0, 60.0)
+    charge_rate: tuple[_Rate, _Rate] = (0.1, 0.7)
+    discharge_rate: tuple[_Rate, _Rate] = (0.15, 0.8)
+    celsius: tuple[_Celsius, _Celsius] = (20.0, 60.0)
     checkup_every: Annotated[int, Field(ge=0, le=500)] = 25
     pressure: tuple[_Positive, _Positive] = (0.6, 2.0)
-    silicon_pressure: tuple[_Positive, _Positive] = (2.0, 60.0)
+    silicon_pressure: tuple[_Pressure, _Pressure] = (2.0, 60.0)
     over_pressure: _Share = 0.08
     events: _Share = 0.1
     batch_correlation: _Share = 0.5
