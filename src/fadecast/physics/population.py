@@ -18,6 +18,8 @@ _Rate = Annotated[float, Field(ge=0.01, le=20)]
 _Celsius = Annotated[float, Field(ge=-28, le=108)]  # around it the climate swings
 _Pressure = Annotated[float, Field(gt=0, le=400)]
 _Share = Annotated[float, Field(ge=0, le=1)]
+_MOST_AT_ONCE = 65_536
+"""Cell-cycles of a shard, all of whose samples are held at once: below 1 GB."""
 
 
 @with_config(_STRICT)
@@ -49,9 +51,10 @@ class Population(BaseModel):
     discharge current is just supported (``silicon_pressure``: in MPa). ``over_pressure`` is the
     share of designs whose housing limit is close to the pressure they reach. ``events`` is the
     share of cells that are re-pressed or whose fixture loosens, once. ``charge_rate`` and
-    ``discharge_rate`` are in C, ``celsius`` is the mean ambient temperature. ``held_out`` names
-    what becomes the out-of-distribution split: anodes, fixtures or protocols. ``latent`` keeps when
-    every other cause would have ended the cell.
+    ``discharge_rate`` are in C, ``celsius`` is the mean ambient temperature. Seven in ten
+    laboratory shards have a check-up every ``checkup_every`` cycles, vehicles one every 50.
+    ``held_out`` names what becomes the out-of-distribution split: anodes, fixtures or
+    protocols. ``latent`` keeps when every other cause would have ended the cell.
     """
 
     model_config = _STRICT
@@ -84,6 +87,11 @@ class Population(BaseModel):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} runs from {low} down to {high}")
+        if self.shard * self.cycles > _MOST_AT_ONCE:
+            raise ValueError(
+                f"a shard of {self.shard} cells × {self.cycles} cycles does not fit in memory; "
+                f"give shard: {_MOST_AT_ONCE // self.cycles} or less"
+            )
         if self.engine == "pybamm" and any(g.anode == "silicon" for g in self.groups):
             raise ValueError("the pybamm engine has no silicon branches; leave silicon out")
         kinds = {k for g in self.groups for k in (g.anode, g.fixture, g.protocol)}
