@@ -19,10 +19,10 @@ def lives():
     return simulate(cells, laboratory(30), np.zeros(1, np.uint64), causes=0, samples=True)
 
 
-def logged(lives, sensors=SURE, seed=0):
-    rows = lives.rows[0]
+def logged(lives, sensors=SURE, seed=0, cycles=30, lived=30):
+    rows = lives.rows[0, :lived]
     draw = np.random.default_rng(seed)
-    return log(lives.samples[0, : rows[-1]], rows, 10.0, 8.0, sensors, draw)
+    return log(lives.samples[0, : rows[-1]], rows, 10.0, 8.0, cycles, sensors, draw)
 
 
 def test_columns_are_of_the_format_and_nothing_else(lives):
@@ -64,6 +64,32 @@ def test_a_dying_sensor_stays_silent(lives):
     assert np.all(np.diff(dead.astype(int)) >= 0)
 
 
+def test_a_sensor_does_not_know_how_long_the_cell_will_live(lives):
+    """The reading of a cycle is the same whether the record ends there or goes on."""
+    dying = Sensors(pressure_missing=0.0, pressure_dies=1.0, gap=0.0)
+    ends = []
+    for seed in range(40):
+        dead = np.isnan(logged(lives, dying, seed, cycles=300)["surface_pressure_pa"])
+        ends.append(dead.any())
+    assert 0 < np.mean(ends) < 0.3, "a tenth of the schedule was lived"
+    pressure = lives.samples[0, : lives.rows[0, -1], 4].copy()
+    pressure[-50:] *= 9.0
+    seconds, kelvin = np.arange(len(pressure)) * 60.0, np.full(len(pressure), 298.15)
+    seen = measure_pressure(pressure, kelvin, seconds, 200, SURE, np.random.default_rng(1))
+    assert seen.max() == 20.0, "saturated"
+
+
+def test_discharge_is_measured_a_little_otherwise_than_charge(lives):
+    truth = lives.samples[0, : lives.rows[0, -1], 2]
+    found = []
+    for seed in range(20):
+        ratio = logged(lives, seed=seed)["current_ampere"] / -np.where(truth == 0, 1, truth)
+        found.append(ratio[truth > 0].mean() / ratio[truth < 0].mean() - 1)
+    assert np.all(np.abs(found) > 1e-4)
+    assert np.all(np.abs(found) < 1.1e-3)
+    assert np.min(found) < 0 < np.max(found)
+
+
 def test_gaps_lose_samples(lives):
     whole, holed = logged(lives), logged(lives, Sensors(gap=1.0))
     assert len(holed["voltage_volt"]) < len(whole["voltage_volt"]) - 30
@@ -74,7 +100,7 @@ def test_pressure_is_quantised_clipped_and_follows():
     pressure = 6 + np.sin(seconds / 2e4)
     draw = np.random.default_rng(2)
     kelvin = np.full(4000, 298.15)
-    seen = measure_pressure(pressure, kelvin, seconds, SURE, draw)
+    seen = measure_pressure(pressure, kelvin, seconds, 4000, SURE, draw)
     step = 20.0 / 4096
     assert np.allclose(seen / step, np.round(seen / step))
     assert np.corrcoef(seen, pressure)[0, 1] > 0.9
@@ -86,8 +112,14 @@ def test_play_holds_until_the_width_is_passed():
     assert np.allclose(out, [0.0, 0.0, 1.0, 1.0, 1.0, -2.0])
 
 
-def test_impossible_sensors_are_refused():
-    with pytest.raises(ConfigError):
-        Sensors(pressure_missing=1.5)
-    with pytest.raises(ConfigError):
-        Sensors(pressure_bits=0)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pressure_missing": 1.5}, {"pressure_bits": 0}, {"voltage_noise": -1.0},
+        {"current_gain": float("nan")}, {"pressure_noise": (0.01, 0.003)},
+        {"temperature_noise": float("inf")},
+    ],
+)  # fmt: skip
+def test_impossible_sensors_are_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Sensors(**wrong)

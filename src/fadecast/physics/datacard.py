@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from fadecast.cell.life import CAUSES
 from fadecast.errors import ConfigError
+from fadecast.physics.cardfigures import OUTCOMES, draw_figures
 from fadecast.physics.parameters import TABLE
 from fadecast.physics.population import Population
-from fadecast.physics.protocol import Protocol
-from fadecast.physics.shard import Shard
-from fadecast.physics.simulate import simulate
-from fadecast.physics.state import TRUTH
+from fadecast.physics.shard import group_of
 
 TAGS: Final = {
     "F": "full text read", "X": "abstract or excerpt read", "S": "second-hand, low confidence",
@@ -31,8 +29,6 @@ NOT_ANCHORED: Final = (
     "patchiness of contact: every cell has one interface",
     "most pressure anchors rest on one cell each",
 )
-OUTCOMES: Final = (*CAUSES, "censored")
-_SHOWN: Final = 60
 
 
 def read_truth(out: Path) -> dict[str, NDArray[Any]]:
@@ -52,7 +48,7 @@ def read_truth(out: Path) -> dict[str, NDArray[Any]]:
 
 def describe(config: Population, truth: dict[str, NDArray[Any]]) -> dict[str, Any]:
     """The card as one JSON value."""
-    groups = [Shard(config, n).group for n in range(config.shards)]
+    groups = [group_of(config, n) for n in range(config.shards)]
     kinds = np.repeat(np.arange(len(groups)), config.shard)[: len(truth["cause"])]
     outcome = np.where(truth["cause"] < 0, len(CAUSES), truth["cause"])
 
@@ -93,7 +89,7 @@ def describe(config: Population, truth: dict[str, NDArray[Any]]) -> dict[str, An
     }  # fmt: skip
 
 
-def _markdown(card: dict[str, Any], figures: list[str]) -> str:
+def _markdown(card: dict[str, Any], figures: list[tuple[str, str]]) -> str:
     config = card["population"]
     lines = [
         f"# Data card: {config['name']}", "",
@@ -113,7 +109,9 @@ def _markdown(card: dict[str, Any], figures: list[str]) -> str:
     origins = ", ".join(f"{k} {v}" for k, v in card["details"].items())
     lines += ["", f"Drivers of contact loss and origins of penetration: {origins or 'none'}.", ""]
     lines += ["## Not anchored in experiments", "", *(f"- {x}" for x in card["not_anchored"]), ""]
-    lines += ["## Figures", "", *(f"![{name}]({name}.svg)" for name in figures), ""]
+    lines += ["## Figures", ""]
+    for name, caption in figures:
+        lines += [caption, "", f"![{name}]({name}.svg)", ""]
     lines += [
         "## Parameters", "",
         "Tags: " + "; ".join(f"{k} {v}" for k, v in card["tags"].items()) + ".", "",
@@ -126,67 +124,6 @@ def _markdown(card: dict[str, Any], figures: list[str]) -> str:
             f"{others} | {p['spread']:g} | {p['tag']} | {p['source']} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def _figures(config: Population, truth: dict[str, NDArray[Any]], out: Path) -> list[str]:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    matplotlib.rcParams["svg.hashsalt"] = config.name  # the same file every time
-    columns = list(TRUTH)
-
-    def lines(name: str, column: str, label: str) -> str:
-        figure = Figure((7, 4), layout="constrained")
-        axes = figure.add_subplot()
-        for i in range(min(_SHOWN, len(truth["cause"]))):
-            rows = slice(truth["start"][i], truth["start"][i] + truth["until"][i])
-            cause = int(truth["cause"][i])
-            axes.plot(
-                np.arange(1, truth["until"][i] + 1), truth["hidden"][rows, columns.index(column)],
-                color=f"C{cause}" if cause >= 0 else "0.7", linewidth=0.7,
-            )  # fmt: skip
-        for cause, text in enumerate(CAUSES):
-            axes.plot([], [], color=f"C{cause}", label=text.replace("_", " "))
-        axes.plot([], [], color="0.7", label="censored")
-        axes.set(xlabel="cycle", ylabel=label)
-        axes.legend(fontsize="small")
-        return save(figure, name)
-
-    def save(figure: Any, name: str) -> str:
-        figure.savefig(out / f"{name}.svg", metadata={"Date": None})
-        return name
-
-    made = [
-        lines("fade", "capacity", "discharge capacity / rated"),
-        lines("pressure", "pressure_mean", "mean pressure of the cycle, MPa"),
-    ]
-    shard = Shard(config, 0)
-    short = Protocol(
-        "card", shard.protocol.programs, shard.protocol.schedule[:9], 8, shard.protocol.checkups,
-        shard.protocol.climate,
-    )  # fmt: skip
-    lives = simulate(shard.cells[:4], short, shard.keys[:4], causes=0, samples=True)
-    figure = Figure((7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for i in range(len(lives.cause)):
-        samples = lives.samples[i, lives.rows[i, 3] : lives.rows[i, 4]]
-        axes.plot((samples[:, 0] - samples[0, 0]) / 3600, samples[:, 1], linewidth=0.9)
-    axes.set(xlabel="hours of cycle 5", ylabel="voltage, V")
-    made.append(save(figure, "voltage"))
-    figure = Figure((7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    anodes = np.array([
-        Shard(config, n).group.anode for n in range(config.shards) for _ in range(config.shard)
-    ])[: len(truth["cause"])]  # fmt: skip
-    for anode in np.unique(anodes):
-        chosen = anodes == anode
-        axes.loglog(
-            truth["cells"]["set_pressure"][chosen], truth["until"][chosen], ".", label=str(anode)
-        )
-    axes.set(xlabel="set pressure, MPa", ylabel="life or last cycle")
-    axes.legend(fontsize="small")
-    made.append(save(figure, "window"))
-    return made
 
 
 def write_card(out: Path) -> tuple[dict[str, Any], Path]:
@@ -208,7 +145,7 @@ def write_card(out: Path) -> tuple[dict[str, Any], Path]:
     folder = out / "card"
     folder.mkdir(exist_ok=True)
     card = describe(config, truth)
-    page = _markdown(card, _figures(config, truth, folder))
+    page = _markdown(card, draw_figures(config, truth, folder))
     for name, text in (("card.json", json.dumps(card, indent=1)), ("README.md", page)):
         partial = folder / f"{name}.partial"
         partial.write_text(text, encoding="utf-8")

@@ -26,13 +26,16 @@ ORIGINS: Final = ("", "creep", "void", "critical_current")
 CONSECUTIVE: Final = 3
 RETAINED: Final = 0.80
 RESISTANCE_RISE: Final = 2.5
+SELF_DISCHARGE_RISE: Final = 3.0
+COLLAPSE: Final = 0.1
+"""V that a hard short takes from the cell within a second."""
 HISTORY: Final = 50
 
 WATCH: Final = np.dtype([
     ("capacity", "f8"), ("resistance", "f8"), ("interface", "f8"), ("film", "f8"), ("cei", "f8"),
-    ("connected", "f8"), ("sei", "f8"), ("coverage", "f8"), ("contact", "f8"),
+    ("connected", "f8"), ("sei", "f8"), ("coverage", "f8"), ("leak", "f8"),
     ("known", "i8"), ("low_capacity", "i8"), ("high_resistance", "i8"), ("soft_short", "i8"),
-    ("last_good", "i8"), ("last_pressure_good", "i8"), ("n_history", "i8"), ("n_rests", "i8"),
+    ("last_good", "i8"), ("n_history", "i8"), ("n_rests", "i8"),
     ("efficiency", "f8", (HISTORY,)), ("rests", "f8", (HISTORY,)),
     ("share_disconnected", "f8"), ("share_inventory", "f8"), ("share_anode", "f8"),
     ("share_coverage", "f8"), ("share_interphase", "f8"),
@@ -154,6 +157,14 @@ def penetration_origin(s: State) -> int:
 
 
 @compiled
+def collapse(s: State, leak: float) -> float:
+    """Equation 9.3: volts lost at once as the leak grew from ``leak``, across the ohmic part."""
+    ohmic = s.series + s.constriction / s.contact + (s.ionic + s.electronic) / 3.0
+    lost: float = s.voltage * (1.0 / (1.0 + leak * ohmic) - 1.0 / (1.0 + s.leak * ohmic))
+    return lost
+
+
+@compiled
 def judge(
     cell: Cell, s: State, ref: Watch, measured: bool, checkups: bool, reference_cycle: int,
     enabled: int,
@@ -186,11 +197,11 @@ def judge(
     over_pressure = s.peak_pressure > cell.pressure_limit or s.damage >= 1.0
     if over_pressure and enabled & 8:
         return OVER_PRESSURE, cycle - 1, 0
-    # soft and hard short
     efficiency = s.q_discharge / s.q_charge if s.q_charge > 0.0 else 1.0
     if enabled & 4:
-        if s.penetration >= 1.0:
+        if s.penetration >= 1.0 or collapse(s, ref.leak) > COLLAPSE:
             return LITHIUM_PENETRATION, cycle - 1, penetration_origin(s)
+        ref.leak = s.leak
         soft = False
         if s.penetration > penetration.SOFT:
             n = min(ref.n_history, HISTORY)
@@ -198,8 +209,11 @@ def judge(
             soft = efficiency < 0.99 and efficiency < usual - 0.01
             if s.q_charge > 1.05 * s.q_discharge and cycle > 3:
                 soft = True
+            # Self-discharge is seen at check-ups only, hence one of them suffices.
             if s.self_discharge > 0.0 and ref.n_rests >= 1:
-                soft = soft or s.self_discharge > 3.0 * median(ref.rests, min(ref.n_rests, HISTORY))
+                resting = median(ref.rests, min(ref.n_rests, HISTORY))
+                if s.self_discharge > SELF_DISCHARGE_RISE * resting:
+                    return LITHIUM_PENETRATION, ref.last_good, penetration_origin(s)
         ref.soft_short = ref.soft_short + 1 if soft else 0
         if ref.soft_short >= CONSECUTIVE:
             return LITHIUM_PENETRATION, cycle - 1, penetration_origin(s)

@@ -12,9 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fadecast.errors import ConfigError
 from fadecast.physics.measure import Sensors
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _Positive = Annotated[float, Field(gt=0)]
+_Rate = Annotated[float, Field(ge=0.01, le=20)]
+_Celsius = Annotated[float, Field(ge=-28, le=108)]  # around it the climate swings
+_Pressure = Annotated[float, Field(gt=0, le=400)]
 _Share = Annotated[float, Field(ge=0, le=1)]
+_MOST_AT_ONCE = 65_536
+"""Cell-cycles of a shard, all of whose samples are held at once: below 1 GB."""
 
 
 @with_config(_STRICT)
@@ -46,9 +51,10 @@ class Population(BaseModel):
     discharge current is just supported (``silicon_pressure``: in MPa). ``over_pressure`` is the
     share of designs whose housing limit is close to the pressure they reach. ``events`` is the
     share of cells that are re-pressed or whose fixture loosens, once. ``charge_rate`` and
-    ``discharge_rate`` are in C, ``celsius`` is the mean ambient temperature. ``held_out`` names
-    what becomes the out-of-distribution split: anodes, fixtures or protocols. ``latent`` keeps when
-    every other cause would have ended the cell.
+    ``discharge_rate`` are in C, ``celsius`` is the mean ambient temperature. Seven in ten
+    laboratory shards have a check-up every ``checkup_every`` cycles, vehicles one every 50.
+    ``held_out`` names what becomes the out-of-distribution split: anodes, fixtures or
+    protocols. ``latent`` keeps when every other cause would have ended the cell.
     """
 
     model_config = _STRICT
@@ -59,12 +65,12 @@ class Population(BaseModel):
     shard: Annotated[int, Field(ge=1, le=1024)] = 32
     cells_per_design: Annotated[int, Field(ge=1, le=64)] = 2
     groups: Annotated[tuple[Group, ...], Field(min_length=1)] = (Group(),)
-    charge_rate: tuple[_Positive, _Positive] = (0.1, 0.7)
-    discharge_rate: tuple[_Positive, _Positive] = (0.15, 0.8)
-    celsius: tuple[float, float] = (20.0, 60.0)
+    charge_rate: tuple[_Rate, _Rate] = (0.1, 0.7)
+    discharge_rate: tuple[_Rate, _Rate] = (0.15, 0.8)
+    celsius: tuple[_Celsius, _Celsius] = (20.0, 60.0)
     checkup_every: Annotated[int, Field(ge=0, le=500)] = 25
     pressure: tuple[_Positive, _Positive] = (0.6, 2.0)
-    silicon_pressure: tuple[_Positive, _Positive] = (2.0, 60.0)
+    silicon_pressure: tuple[_Pressure, _Pressure] = (2.0, 60.0)
     over_pressure: _Share = 0.08
     events: _Share = 0.1
     batch_correlation: _Share = 0.5
@@ -81,6 +87,11 @@ class Population(BaseModel):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} runs from {low} down to {high}")
+        if self.shard * self.cycles > _MOST_AT_ONCE:
+            raise ValueError(
+                f"a shard of {self.shard} cells × {self.cycles} cycles does not fit in memory; "
+                f"give shard: {_MOST_AT_ONCE // self.cycles} or less"
+            )
         if self.engine == "pybamm" and any(g.anode == "silicon" for g in self.groups):
             raise ValueError("the pybamm engine has no silicon branches; leave silicon out")
         kinds = {k for g in self.groups for k in (g.anode, g.fixture, g.protocol)}

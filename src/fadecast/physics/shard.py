@@ -12,6 +12,7 @@ from fadecast.cell.record import CellMetadata, CellRecord, CellSpec, PublishedLi
 from fadecast.physics import measure
 from fadecast.physics.design import N_COORDINATES, Kind, design, vary
 from fadecast.physics.failure import ALIVE, LITHIUM_PENETRATION
+from fadecast.physics.penetration import SOFT
 from fadecast.physics.population import Group, Population
 from fadecast.physics.protocol import EVENT, LOOSEN, REPRESS, Climate, Protocol, laboratory, vehicle
 from fadecast.physics.simulate import ALL_CAUSES, Lives, simulate
@@ -26,6 +27,14 @@ _LOOSEST: Final = 0.5
 """Least share of the set pressure that is left where a fixture loosens."""
 
 
+def group_of(config: Population, number: int) -> Group:
+    """The group of a shard, of low discrepancy: every prefix of the shards has the right mix."""
+    weights = np.array([g.weight for g in config.groups])
+    position = (number * 0.6180339887498949 + 0.5) % 1.0
+    chosen = int(np.searchsorted(np.cumsum(weights) / weights.sum(), position, side="right"))
+    return config.groups[min(chosen, len(config.groups) - 1)]
+
+
 class Shard:
     """The cells of one shard: all of one group under one protocol."""
 
@@ -33,11 +42,7 @@ class Shard:
         self.config, self.number = config, number
         self.count = min(config.shard, config.cells - number * config.shard)
         draw = np.random.default_rng([config.seed, 1, number])
-        weights = np.array([g.weight for g in config.groups])
-        # low-discrepancy choice of the group: every prefix of the shards has about the right mix
-        position = (number * 0.6180339887498949 + 0.5) % 1.0
-        chosen = int(np.searchsorted(np.cumsum(weights) / weights.sum(), position, side="right"))
-        self.group = config.groups[min(chosen, len(config.groups) - 1)]
+        self.group = group_of(config, number)
         self.protocol, self.rate = _protocol(config, self.group, draw)
         kind = Kind(self.group.anode, self.group.tier, self.group.fixture)
         designs = -(-self.count // config.cells_per_design)
@@ -63,8 +68,9 @@ class Shard:
         """Simulate; also the latent time ``(n, 4)`` of every cause.
 
         A latent time is the cycle at which a cause would have ended the cell had no other done so
-        before, or minus the last cycle looked at where it did not. Only a short changes what the
-        cell does (it leaks), so two reruns find them all: one for penetration, one without it.
+        before, or minus the last cycle looked at where it did not. Only a short changes what a cell
+        does (it leaks), so a life followed beyond its failure shows them all, except where lithium
+        came that far: there the other causes are those of a rerun that never shorts.
         """
         config = self.config
         if config.engine == "pybamm":
@@ -72,29 +78,23 @@ class Shard:
 
             lives = fullorder.simulate(self.cells, self.protocol, self.keys, events=self.events)
         else:
-            lives = simulate(self.cells, self.protocol, self.keys, events=self.events, samples=True)
-        latent = np.full((self.count, len(CAUSES)), -config.cycles, np.int64)
-        failed = lives.cause != ALIVE
-        latent[failed, lives.cause[failed]] = lives.until[failed]
-        latent[~failed] = -lives.until[~failed, None]
-        if not config.latent or config.engine == "pybamm":
-            latent[latent < 0] = 0  # not looked for
-            return lives, latent
-        short = 1 << LITHIUM_PENETRATION
-        for causes in (short, ALL_CAUSES & ~short):
-            columns = [cause for cause in range(len(CAUSES)) if causes & (1 << cause)]
-            other = failed & (lives.cause != LITHIUM_PENETRATION if causes == short else failed)
-            rows = np.nonzero(other)[0]
-            if not len(rows):
-                continue
-            alone = simulate(
-                self.cells[rows], self.protocol, self.keys[rows], events=self.events[rows],
-                causes=causes, follow=True, truth=False,
+            lives = simulate(
+                self.cells, self.protocol, self.keys, events=self.events, samples=True,
+                follow=config.latent,
             )  # fmt: skip
-            for column in columns:
-                reached = (alone.first[:, column] > 0) & (latent[rows, column] < 0)
-                latent[rows[reached], column] = alone.first[reached, column]
-        return lives, latent
+        if not config.latent or config.engine == "pybamm":
+            return lives, lives.first  # 0: not looked for
+        first, failed = lives.first.copy(), lives.cause != ALIVE
+        leaking = np.nonzero(failed & (lives.states["penetration"] > SOFT))[0]
+        if len(leaking):
+            alone = simulate(
+                self.cells[leaking], self.protocol, self.keys[leaking], events=self.events[leaking],
+                causes=ALL_CAUSES & ~(1 << LITHIUM_PENETRATION), follow=True, truth=False,
+            )  # fmt: skip
+            others = np.arange(len(CAUSES)) != LITHIUM_PENETRATION
+            others = others & (np.arange(len(CAUSES)) != lives.cause[leaking, None])
+            first[leaking] = np.where(others, alone.first, first[leaking])
+        return lives, np.where(first > 0, first, -config.cycles)
 
     def record(self, lives: Lives, i: int) -> CellRecord:
         """What is logged of cell ``i``; the life is stated, nothing hidden is."""
@@ -105,8 +105,9 @@ class Shard:
         rows = lives.rows[i, :until]
         set_pressure = float(nominal["set_pressure"])
         columns = measure.log(
-            lives.samples[i, : rows[-1]], rows, AREA, set_pressure, config.sensors, draw
-        )
+            lives.samples[i, : rows[-1]], rows, AREA, set_pressure, config.cycles,
+            config.sensors, draw,
+        )  # fmt: skip
         if cause == ALIVE:
             life = PublishedLife(max(int(lives.after[i]), 1), None, "simulated, alive at the end")
         else:

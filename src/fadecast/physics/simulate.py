@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from fadecast.errors import ConfigError
 from fadecast.physics import contact, damage, noise, pressure
 from fadecast.physics.electrode import potential_and_slope
-from fadecast.physics.failure import ALIVE, WATCH, judge, pulse_resistance
+from fadecast.physics.failure import (
+    ALIVE,
+    LITHIUM_PENETRATION,
+    WATCH,
+    judge,
+    pulse_resistance,
+)
 from fadecast.physics.jit import compiled, compiled_parallel
 from fadecast.physics.kernel import N_SAMPLE, ambient_kelvin, run_segment
 from fadecast.physics.parameters import Cell, check_cells
@@ -201,21 +207,20 @@ def run_cell(
             s.capacity_measured = s.q_discharge
         end_cycle(cell, s, w, key, noisy)
         cause, alive, detail = judge(cell, s, ref, measured, checkups, reference, enabled)
-        if len(truth) > 0:
-            write_truth(cell, s, ref, measured, truth[c])
-        rows[c] = n
-        verdict[2] = s.cycle
         if verdict[0] == ALIVE:
+            if len(truth) > 0:
+                write_truth(cell, s, ref, measured, truth[c])
+            rows[c] = n
             verdict[0] = cause
             verdict[1] = alive
+            verdict[2] = s.cycle
             verdict[3] = detail
         if cause != ALIVE:
             first[cause] = s.cycle
             enabled &= ~(1 << cause)
-            if not follow or enabled == 0:
+            if not follow or cause == LITHIUM_PENETRATION or enabled == 0:
                 break
-    if verdict[0] == ALIVE and checkups:
-        verdict[1] = s.cycle
+            samples = samples[:0]
 
 
 @compiled_parallel
@@ -239,15 +244,15 @@ class Lives:
 
     Args:
         cause: ``(n,)`` int64 index into ``fadecast.cell.life.CAUSES``, −1 if censored.
-        after: ``(n,)`` int64 last cycle known alive. until: ``(n,)`` int64 last cycle simulated;
-            the cycle of failure where there is a cause (unless it was followed beyond).
+        after: ``(n,)`` int64 last cycle known alive. until: ``(n,)`` int64 the cycle of failure,
+            or the last one. What follows below ends there too.
         first: ``(n, 4)`` int64 cycle at which each cause was met, 0 where it was not.
         detail: ``(n,)`` int64 index of ``failure.DRIVERS`` or ``ORIGINS``.
         truth: ``(n, c, N_TRUTH)`` float32 hidden states after each cycle, columns of ``TRUTH``
             (c = 0 if not asked for); rows after ``until`` are zero.
         samples: ``(n, m, N_SAMPLE)`` float64 time steps (m = 0 if not asked for).
         rows: ``(n, c)`` int64 number of samples up to the end of each cycle.
-        states: ``(n,)`` final states, dtype ``STATE``.
+        states: ``(n,)`` states where the simulation ended, dtype ``STATE``.
     """
 
     cause: NDArray[np.int64]
@@ -278,7 +283,8 @@ def simulate(
         events: ``(n, k)`` of dtype ``EVENT``; cycle 0 is no event.
         causes: bit mask of causes that are looked for, one for all cells or ``(n,)``; a disabled
             penetration also leaks nothing.
-        follow: go on after a failure until every cause that is looked for was met.
+        follow: go on after a failure, keeping no more than ``first``, until every cause that is
+            looked for was met; a short is the end, for what follows is a leaking cell's.
         noisy: whether process noise acts. refine: divides every time step.
         samples, truth: what is kept.
 

@@ -241,11 +241,12 @@ def update_series(cell: Cell, s: State) -> None:
 
 @compiled
 def update_interphases(cell: Cell, s: State, hours: float) -> None:
-    """Section 6: growth of both interphases; the anode's consumes lithium."""
-    grown = interphase.parabolic_after(s.sei, s.sei_square, hours)
-    s.lithium -= grown - s.sei
-    s.consumed += grown - s.sei
-    s.sei = grown
+    """Section 6: growth of both interphases; the anode's consumes lithium while there is any."""
+    if s.lithium > 0.0:
+        grown = interphase.parabolic_after(s.sei, s.sei_square, hours)
+        s.lithium -= grown - s.sei
+        s.consumed += grown - s.sei
+        s.sei = grown
     s.cei = interphase.parabolic_after(s.cei, s.cei_square, hours)
 
 
