@@ -53,5 +53,4 @@ def open_graph(data: bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    options.enable_mem_pattern = False
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

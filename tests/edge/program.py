@@ -53,7 +53,12 @@ class Program:
         self, bundle: Path, *options: str | Path, text: str = ""
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(bundle, *options), input=text, capture_output=True, text=True, timeout=600
+            self.command(bundle, *options),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            errors="replace",
         )
 
     def ask(self, lines: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <cstdio>
 #include <numeric>
 
 namespace fadecast {
@@ -90,7 +91,9 @@ Graph::Graph(const Runtime& runtime, const Bytes& model, std::vector<std::string
   runtime.check(ort.create_options(&options));
   runtime.check(ort.set_severity(options, kFatal));
   // Before 1.19 a memory pattern learnt from calls of one length spoils a call of another.
-  runtime.check(ort.disable_pattern(options));
+  int minor = 0;
+  if (std::sscanf(runtime.version_.c_str(), "1.%d", &minor) == 1 && minor < 19)
+    runtime.check(ort.disable_pattern(options));
   runtime.check(ort.set_intra_threads(options, 1));
   runtime.check(ort.set_inter_threads(options, 1));
   void* status = ort.create_session(runtime.env_, model.data(), model.size(), options, &session_);

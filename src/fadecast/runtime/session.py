@@ -176,7 +176,8 @@ def _open(bundle: Bundle, name: str, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     # Before 1.19 a pattern learnt from calls of one length spoils a call of another.
-    options.enable_mem_pattern = False
+    version = tuple(int(part) for part in ort.__version__.split(".")[:2])
+    options.enable_mem_pattern = version >= (1, 19)
     try:
         return ort.InferenceSession(bundle.files[name], options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a family of its own, without a common base
