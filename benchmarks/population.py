@@ -30,7 +30,7 @@ from fadecast.physics.population import Population
 from fadecast.physics.shard import Shard
 
 CONFIG = _common.ROOT / "training" / "populations" / "assb.yaml"
-FULL, QUICK = 10_000, 480
+QUICK = 480
 CENSORED, LEAST, EXPLAINED = (0.10, 0.40), 0.05, 0.60
 MINUTES, GIGABYTES = 10.0, 2.0
 
@@ -43,7 +43,9 @@ def summarise(record: CellRecord) -> CycleSummaries:
 
 def main() -> None:
     quick = _common.options(__doc__).quick
-    config = Population.from_yaml(CONFIG).model_copy(update={"cells": QUICK if quick else FULL})
+    config = Population.from_yaml(CONFIG)
+    if quick:
+        config = config.model_copy(update={"cells": QUICK})
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "population"
