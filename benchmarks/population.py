@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks import _common
+from benchmarks._memory import watched
 from fadecast.cell.life import CAUSES
 from fadecast.cell.record import CellRecord
 from fadecast.cell.summaries import CycleSummaries
@@ -52,9 +54,10 @@ def main() -> None:
         warm = config.model_copy(update={"cells": config.shard, "cycles": 20})
         list(generate(warm, Path(name) / "warm", summarise=summarise))  # compile before the clock
         began, spent = time.perf_counter(), cpu_seconds()
-        for done, total in generate(config, out, summarise=summarise, workers=cores):
-            if done % 32 == 0:
-                print(f"{done} of {total} shards, {time.perf_counter() - began:.0f} s", flush=True)
+        with watched() as memory:
+            for done, total in generate(config, out, summarise=summarise, workers=cores):
+                if done % 32 == 0 and sys.stderr.isatty():
+                    print(f"{done} of {total} shards", file=sys.stderr, flush=True)
         wall, cpu = time.perf_counter() - began, cpu_seconds() - spent
         truth = read_truth(out)
         size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
@@ -63,25 +66,23 @@ def main() -> None:
     figures |= {
         "cells": len(truth["cause"]), "cell_cycles": cycles, "minutes": wall / 60,
         "cpu_minutes_per_core": cpu / 60 / cores, "microseconds_per_cell_cycle": 1e6 * cpu / cycles,
-        "memory_gb": peak_gigabytes(cores), "disk_gb": size / 1e9,
+        "memory_gb": memory[0], "disk_gb": size / 1e9,
     }  # fmt: skip
     shown = {name: figures[name] for name in sorted(figures)}
     _common.table(["figure", "value"], [[name, f"{value:.4g}"] for name, value in shown.items()])
-    targets = {
-        "censored": f"{CENSORED[0]:.0%}–{CENSORED[1]:.0%} of the engineered cells",
-        **{f"share.{cause}": f"at least {LEAST:.0%} of the engineered cells" for cause in CAUSES},
-        "design_r2": f"at most {EXPLAINED}", "memory_gb": f"at most {GIGABYTES} GB",
-    }  # fmt: skip
-    met = {
-        "censored": CENSORED[0] <= figures["censored"] <= CENSORED[1],
-        **{f"share.{cause}": figures[f"share.{cause}"] >= LEAST for cause in CAUSES},
-        "design_r2": figures["design_r2"] <= EXPLAINED,
-        "memory_gb": figures["memory_gb"] <= GIGABYTES,
-    }
-    if not quick:
-        targets["cpu_minutes_per_core"] = f"at most {MINUTES:.0f} for 10⁴ cells × 10³ cycles"
-        met["cpu_minutes_per_core"] = figures["cpu_minutes_per_core"] <= MINUTES
+    targets, met = verdicts(figures, quick)
     _common.close("population", figures, targets, met, ("numpy", "numba", "torch", "pyarrow"))
+
+
+def verdicts(figures: dict[str, float], quick: bool) -> tuple[dict[str, str], dict[str, bool]]:
+    """What was wanted and whether it is so; a few hundred cells decide nothing about labels."""
+    bounds = {"memory_gb": (0.0, GIGABYTES)}
+    if not quick:
+        bounds |= {"censored": CENSORED, **{f"share.{c}": (LEAST, 1.0) for c in CAUSES}}
+        bounds |= {"design_r2": (0.0, EXPLAINED), "cpu_minutes_per_core": (0.0, MINUTES)}
+    targets = {name: f"{low:g} … {high:g}" for name, (low, high) in bounds.items()}
+    met = {name: bool(low <= figures[name] <= high) for name, (low, high) in bounds.items()}
+    return targets, met
 
 
 def labels(config: Population, truth: dict[str, NDArray[Any]]) -> dict[str, float]:
@@ -122,15 +123,6 @@ def cpu_seconds() -> float:
     """Of this process and of its finished workers."""
     use = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(u.ru_utime + u.ru_stime for u in use)
-
-
-def peak_gigabytes(workers: int) -> float:
-    """At most: this process's peak and the largest worker's, times their number."""
-    own, child = (
-        resource.getrusage(who).ru_maxrss
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return (own + workers * child) / 1e6
 
 
 if __name__ == "__main__":

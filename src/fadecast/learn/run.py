@@ -36,11 +36,14 @@ class RunInfo:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary: what the manifest of a bundle says of the training."""
+        """A plain dictionary: what the manifest of a bundle says of the training.
+
+        The run itself names every cell; a bundle that goes to a vehicle counts them.
+        """
         return {
             "run_id": self.run_id,
             "config": self.config.to_json(),
-            "split": self.split.to_json(),
+            "cells": {part: len(cells) for part, cells in self.split.to_json().items()},
             "split_digest": self.split.digest,
             "data_digest": self.data_digest,
             "metrics": dict(self.metrics),
@@ -52,7 +55,7 @@ def save_run(run: Run, info: RunInfo, forecaster: Forecaster) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         torch.save(forecaster.state_dict(), folder / _WEIGHTS)
-        described = {"store": info.store, **info.to_json()}
+        described = {"store": info.store, "split": info.split.to_json(), **info.to_json()}
         (folder / _INFO).write_text(json.dumps(described, indent=1), encoding="utf-8")
         run.folder(folder, FOLDER)
 
@@ -96,4 +99,5 @@ def held_out_cells(info: RunInfo, store: Store) -> list[CellSequence]:
             "the cells are not those that the run was trained on", where=str(store.path),
             fix="Give the store of that training, or train again",
         )  # fmt: skip
-    return [s for s in sequences if s.cell_id in info.split.test]
+    tested = set(info.split.test)
+    return [s for s in sequences if s.cell_id in tested]
