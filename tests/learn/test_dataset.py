@@ -9,7 +9,7 @@ import torch
 from fadecast.cell.life import EndOfLife, Life
 from fadecast.cell.store import Store
 from fadecast.errors import TrainingError
-from fadecast.learn.batches import ByLength, collate, ordered_loader, to_tensors
+from fadecast.learn.batches import ByLength, Cells, collate, ordered_loader, to_tensors
 from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from tests.bundles import made_up_record
@@ -106,6 +106,26 @@ def test_batches_are_a_function_of_seed_and_epoch() -> None:
         again.set_epoch(epoch)
         batches = list(order)
         assert batches == list(again)
-        assert sorted(i for batch in batches for i in batch) == list(range(30))
+        cells = [pair for batch in batches for pair in batch]
+        assert sorted(i for i, _ in cells) == list(range(30))
+        assert all(until == lengths[i] for i, until in cells)
         assert len(batches) == len(order)
     assert list(ByLength(lengths, 4, seed=2)) != list(ByLength(lengths, 4, seed=1))
+
+
+def test_a_long_cell_enters_up_to_a_random_cycle() -> None:
+    lengths = [5, 40, 900, 900]
+    drawn = []
+    for epoch in range(200):
+        order = ByLength(lengths, 2, seed=1, prefix=100)
+        order.set_epoch(epoch)
+        drawn.append([until for _, until in sorted(pair for batch in order for pair in batch)])
+    until = np.array(drawn)
+    assert (until[:, :2] == [5, 40]).all()
+    assert until[:, 2:].min() < 120
+    assert until[:, 2:].max() > 800
+    assert (until[:, 2:] >= 100).all()
+    cell = to_tensors(made_up_sequence(1), FORECASTER)
+    part = Cells([made_up_sequence(1)], FORECASTER)[[(0, 7)]]
+    assert torch.equal(part.described[0], cell.described[:7])
+    assert part.after.shape == (1, 7)

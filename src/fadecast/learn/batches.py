@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fadecast.cell.design import encode_design
 from fadecast.cell.life import CAUSES
+from fadecast.learn.config import TrainingConfig
 from fadecast.learn.dataset import CellSequence
 from fadecast.network.forecaster import Features, Forecaster, valid_cycles
 
@@ -97,16 +98,21 @@ def collate(items: Sequence[Batch]) -> Batch:
     return Batch(design=design, **padded)
 
 
-class ByLength(Sampler[list[int]]):
-    """Batches of cells of like length, reshuffled every epoch.
+class ByLength(Sampler[list[tuple[int, int]]]):
+    """Batches of cells of like length, reshuffled every epoch: which cells, and how far.
 
+    A cell of more than ``prefix`` cycles enters an epoch up to a random one (uniform in the
+    logarithm): the early part of a long life would else cost as much as the rest, and say less.
     The order is a function of the seed and the epoch alone, so a resumed training meets the same
     batches as one that never stopped.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_cells: int, seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int], batch_cells: int, seed: int, prefix: int | None = None
+    ) -> None:
         self.lengths = np.asarray(lengths, np.float64)
         self.batch_cells, self.seed, self.epoch = batch_cells, seed, 0
+        self.prefix = np.inf if prefix is None else float(prefix)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before every epoch."""
@@ -115,17 +121,21 @@ class ByLength(Sampler[list[int]]):
     def __len__(self) -> int:
         return -(-len(self.lengths) // self.batch_cells)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        jittered = np.log(self.lengths) + rng.normal(0.0, 0.2, len(self.lengths))
-        order = np.argsort(jittered)
+        jitter = rng.normal(0.0, 0.2, len(self.lengths))
         starts = rng.permutation(len(self)) * self.batch_cells
+        shortest = np.minimum(self.lengths, self.prefix)
+        until = shortest * (self.lengths / shortest) ** rng.random(len(self.lengths))
+        until = np.ceil(until).astype(np.int64)
+        order = np.argsort(np.log(until) + jitter)
         for start in starts:
-            yield [int(i) for i in order[start : start + self.batch_cells]]
+            rows = order[start : start + self.batch_cells]
+            yield [(int(i), int(until[i])) for i in rows]
 
 
 class Cells(Dataset[Batch]):
-    """Cells with a cycle before their failure; an index is a list of them and gives a batch."""
+    """Cells with a cycle before their failure; an index lists (cell, cycles) and gives a batch."""
 
     def __init__(self, sequences: Sequence[CellSequence], forecaster: Forecaster) -> None:
         items = [to_tensors(s, forecaster) for s in sequences]
@@ -134,20 +144,28 @@ class Cells(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, rows: Sequence[int]) -> Batch:
-        return collate([self.items[row] for row in rows])
+    def __getitem__(self, chosen: Sequence[tuple[int, int]]) -> Batch:
+        return collate([_first(self.items[row], until) for row, until in chosen])
 
     def lengths(self) -> list[int]:
         """Cycles of each."""
         return [len(item.elapsed) for item in self.items]
 
 
+def _first(item: Batch, until: int) -> Batch:
+    """The first cycles of one cell."""
+    return Batch(*(
+        value if name == "design" else value[:until]
+        for name, value in zip(Batch._fields, item, strict=True)
+    ))  # fmt: skip
+
+
 def training_loader(
-    sequences: Sequence[CellSequence], forecaster: Forecaster, batch_cells: int, seed: int
+    sequences: Sequence[CellSequence], forecaster: Forecaster, config: TrainingConfig
 ) -> DataLoader[Batch]:
     """Shuffled batches. They are drawn by a sampler, as that is what is told the epoch."""
     cells = Cells(sequences, forecaster)
-    order = ByLength(cells.lengths(), batch_cells, seed)
+    order = ByLength(cells.lengths(), config.batch_cells, config.seed, config.prefix)
     return DataLoader(cells, sampler=order, batch_size=None)
 
 
@@ -156,7 +174,8 @@ def ordered_loader(
 ) -> DataLoader[Batch]:
     """Batches in a fixed order, shortest lives first."""
     cells = Cells(sequences, forecaster)
-    order = [int(i) for i in np.argsort(cells.lengths(), kind="stable")]
+    lengths = cells.lengths()
+    order = [(int(i), lengths[i]) for i in np.argsort(lengths, kind="stable")]
     rows = [order[start : start + batch_cells] for start in range(0, len(order), batch_cells)]
     return DataLoader(cells, sampler=rows, batch_size=None)
 

@@ -66,7 +66,8 @@ class TrainingConfig(_Section):
 
     ``patience`` epochs without a better validation likelihood end the training; without validation
     cells all ``epochs`` run. ``soh_weight`` is the share of the state-of-health loss, ``cycles``
-    the share of a batch's cycles whose likelihood is taken at a step.
+    the share of a batch's cycles whose likelihood is taken at a step. With ``prefix``, a cell of
+    more cycles enters an epoch up to a random one of them.
     """
 
     epochs: _Count = 60
@@ -77,6 +78,7 @@ class TrainingConfig(_Section):
     gradient_clip: _Positive = 1.0
     soh_weight: _NotNegative = 0.1
     cycles: Annotated[float, Field(gt=0, le=1)] = 1.0
+    prefix: _Count | None = None
     seed: int = 0
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
 

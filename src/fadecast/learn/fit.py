@@ -72,7 +72,7 @@ def fit(
     forecaster = Forecaster(network)
     _fit_scales(forecaster, train)
     module = ForecasterModule(forecaster, training)
-    shuffled = training_loader(train, forecaster, training.batch_cells, training.seed)
+    shuffled = training_loader(train, forecaster, training)
     watched = ordered_loader(validation, forecaster, training.batch_cells) if validation else None
     best = ModelCheckpoint(folder, "best", "validation_nll", **_KEPT) if validation else None
     watching = [_Stopper(training.patience), best] if best else []
