@@ -16,7 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from fadecast.cell.summaries import INDEX, N_FIELDS
+from fadecast.cell.summaries import BINS, INDEX, N_FIELDS
 from fadecast.export.lean_heads import LeanHazards
 from fadecast.network.calibration import Novelty, Recalibration
 from fadecast.network.encoder import CURVES, LEAST_CHANGE, STRANGE, Encoder
@@ -29,6 +29,7 @@ _PARTS: Final = {
     "scaler": Scaler, "encoder": Encoder, "averages": LeakyAverages, "memory": GatedMemory,
     "hazards": HazardHead, "recalibration": Recalibration, "novelty": Novelty, "readout": Readout,
 }  # fmt: skip
+N_CURVES: Final = CURVES // BINS
 _CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
 SHARP: Final = 1e6
 """Slope of the step from a cycle that says nothing to one that does, in squashed scaled charge."""
@@ -69,6 +70,7 @@ class LeanForecaster(nn.Module):
     ageing: Tensor
     centre: Tensor
     inverse: Tensor
+    known_nodes: Tensor
     magnify: Tensor
     age_log: Tensor
     age_log_bias: Tensor
@@ -76,7 +78,7 @@ class LeanForecaster(nn.Module):
     tile: Tensor
     decay: Tensor
     weights: Tensor
-    head: Tensor
+    fixed: Tensor
 
     @torch.no_grad()
     def __init__(self, forecaster: Forecaster) -> None:
@@ -110,7 +112,8 @@ class LeanForecaster(nn.Module):
         self._buffer("magnify", scaler.scale / scaler.change_scale)
 
     def _encode(self, encoder: Encoder, scaler: Scaler) -> None:
-        """First layer on: levels, changes, masks, logs of curves and age, design, age.
+        """First layer on: levels, changes, masks of fields and curves, logs of curves and age,
+        design, age.
 
         Its last three outputs are far above 0 where a cycle's charge or discharge says something
         and where the discharge was measured. The second layer's last two are about 1 for a valid
@@ -124,14 +127,22 @@ class LeanForecaster(nn.Module):
         scaled = encoder.design_scale[:, None] * design
         parts = [
             LIMIT * known[CURVES:] * level, LIMIT * known * change,
-            known * (encoder.groups @ groups), curves, log_age / 8, scaled, age / 1000,
+            known[CURVES:] * (encoder.groups[CURVES:] @ groups), groups[:N_CURVES], curves,
+            log_age / 8, scaled, age / 1000,
         ]  # fmt: skip
+        means = torch.block_diag(*[torch.full((BINS, 1), 1 / BINS)] * N_CURVES)
+        assert torch.equal(encoder.groups[:CURVES, :N_CURVES], means)  # curves are whole and first
+        whole = scaler.known[:CURVES].unflatten(0, (N_CURVES, BINS))
+        self._whole = bool((whole == whole[:, :1]).all())
+        if self._whole:  # the mask of unknown fields can be left to the weights
+            parts[3] = whole[:, :1] * parts[3]
+        self._buffer("known_nodes", scaler.known[:CURVES])
         alive = torch.zeros(sum(map(len, parts)), 3)
         least = nn.functional.softsign((LEAST_CHARGE - self.centre) * self.inverse)
         for column, field in enumerate((_CHARGE, _DISCHARGE)):
             alive[field - CURVES, column] = SHARP
-            alive[2 * N_FIELDS - CURVES + field, column] = -SHARP * least[field]
-        alive[2 * N_FIELDS - CURVES + _DISCHARGE, 2] = 40.0
+            alive[N_FIELDS + field - CURVES + len(parts[0]), column] = -SHARP * least[field]
+        alive[N_FIELDS + _DISCHARGE - CURVES + len(parts[0]), 2] = 40.0
         bias = encoder.first.bias - encoder.design_centre @ scaled
         self.first = _Linear(torch.cat([torch.cat(parts), alive], 1), _padded(bias, 3))
         squares = LIMIT**2 * known * encoder.curves
@@ -146,7 +157,7 @@ class LeanForecaster(nn.Module):
         edge = torch.eye(len(fixed)) * STEEP
         low, high = encoder.design_centre - STRANGE, encoder.design_centre + STRANGE
         self.strange = _Linear(torch.cat([edge, -edge], 1), STEEP * torch.cat([-high, low]))
-        self._fixed = torch.cat([fixed, fixed])
+        self._buffer("fixed", torch.cat([fixed, fixed])[:, None])
 
     def _average(self, averages: LeakyAverages) -> None:
         width, count = averages.width, len(averages.lengths)
@@ -196,19 +207,13 @@ class LeanForecaster(nn.Module):
         self.gates, self.new, self.recalled = map(nn.ModuleList, (gates, new, recalled))
 
     def _read(self, forecaster: Forecaster) -> None:
-        """First layer of the hazards, health and novelty, from what stands last in the state."""
+        """First layer of the hazards, and health, from what stands last in the state."""
         first, hidden = forecaster.hazards.first, forecaster.config.hidden
-        weight = torch.zeros(self._tail, first.out_features + 2)
+        weight = torch.zeros(self._tail, first.out_features + 1)
         last = slice(2, 2 + hidden) if forecaster.config.layers == 1 else slice(-hidden, None)
-        weight[last] = torch.cat(
-            [first.weight.T, 0.1 * forecaster.health.weight.T, torch.zeros(hidden, 1)], 1
-        )
-        weight[2 + hidden, -2] = 1 / SMALL
-        weight[0, -1] = 1.0
-        self._buffer("head", weight)
-        bias = [first.bias, 1 + 0.1 * forecaster.health.bias, torch.zeros(1)]
-        fixed = nn.functional.pad(self._fixed[:, None], (first.out_features + 1, 0))
-        self.unknown = _Linear(fixed, torch.cat(bias))
+        weight[last] = torch.cat([first.weight.T, 0.1 * forecaster.health.weight.T], 1)
+        weight[2 + hidden, -1] = 1 / SMALL
+        self.head = _Linear(weight, torch.cat([first.bias, 1 + 0.1 * forecaster.health.bias]))
 
     def forward(
         self, state: Tensor, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor
@@ -224,7 +229,10 @@ class LeanForecaster(nn.Module):
         level, change = map(nn.functional.softsign, (scaled[:, CURVES:], change))
         logs = torch.addmm(self.age_log_bias, age, self.age_log)
         logs = torch.log(torch.addmm(logs, change * change, self.curves))
-        x = self.first(torch.cat([level, change, observed, logs, design, age], 1))
+        nodes = observed[:, :CURVES] if self._whole else observed[:, :CURVES] * self.known_nodes
+        nodes = nodes.unflatten(1, (N_CURVES, BINS)).mean(2)
+        inputs = [level, change, observed[:, CURVES:], nodes, logs, design, age]
+        x = self.first(torch.cat(inputs, 1))
         x = torch.tanh(self.second(x * torch.sigmoid(x)))
 
         novelty = torch.linalg.vector_norm(self.whiten(x), dim=1, keepdim=True)
@@ -243,9 +251,11 @@ class LeanForecaster(nn.Module):
         is_valid = valid > 0.5
         parts = [new_counts, totals, sums, novelty, age, *new_memory]
         state = torch.where(is_valid, torch.cat(parts, 1), state)
-        unknown = self.unknown(torch.sigmoid(self.strange(design)))
-        head = torch.addmm(unknown, state[:, -self._tail :], self.head)
-        flags = head[:, -2], head[:, -1], is_valid.float().squeeze(1)
+        tail = state[:, -self._tail :]
+        head = self.head(tail)
+        strange = torch.sigmoid(self.strange(design))
+        novelty = torch.addmm(tail[:, :1], strange, self.fixed)
+        flags = head[:, -1], novelty.squeeze(1), is_valid.float().squeeze(1)
         return (state, *self.hazards(head), *flags)
 
 

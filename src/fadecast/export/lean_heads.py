@@ -15,7 +15,7 @@ MOST: Final = 30.0
 
 
 class LeanHazards(nn.Module):
-    """First layer ``(B, width + 2)``, without its activation → quantiles, risks and incidences.
+    """First layer ``(B, width + 1)``, without its activation → quantiles, risks and incidences.
 
     Causes and intervals lie flat in one axis, cause first, and what belongs to each cause or to
     each interval is spread along it by a matrix product. The odds of a hazard,
@@ -31,7 +31,6 @@ class LeanHazards(nn.Module):
     narrow: Tensor
     free: Tensor
     free_bias: Tensor
-    before: Tensor
     targets: Tensor
     widths: Tensor
     cumulative: Tensor
@@ -62,7 +61,6 @@ class LeanHazards(nn.Module):
             "narrow": torch.cat([narrow, 0 * narrow]),
             "free": free.T,
             "free_bias": free_bias / slope,
-            "before": readout.before,
             "targets": -readout.targets[:, None],
             "widths": readout.widths[:, None],
             "cumulative": readout.before + torch.eye(N_INTERVALS),
@@ -86,15 +84,15 @@ class LeanHazards(nn.Module):
 
         fails = torch.exp(logits).sum(1, keepdim=True)
         leave = nn.functional.softplus(torch.log(fails))
-        before = torch.matmul(leave, self.before)
-        share = ((self.targets - before) / leave).clamp(0.0, 1.0)
+        left = torch.matmul(leave, self.cumulative)
+        share = ((self.targets + (leave - left)) / leave).clamp(0.0, 1.0)
         rul = torch.matmul(share, self.widths).squeeze(2)
-        fails = torch.exp(logits - (before + leave))
+        fails = torch.exp(logits - left)
         incidence = torch.matmul(fails, self.cumulative)
         risk = torch.matmul(self.total, torch.matmul(fails, self.pick))
         return rul, risk, incidence
 
 
 def _padded(weight: Tensor) -> Tensor:
-    """For two more inputs, which count for nothing."""
-    return nn.functional.pad(weight, (0, 2))
+    """For one more input, which counts for nothing."""
+    return nn.functional.pad(weight, (0, 1))
