@@ -26,7 +26,8 @@ import torch
 from torch import Tensor, nn
 
 from fadecast.cell.summaries import BINS, SENSORS
-from fadecast.network.arithmetic import above, fade_in, ratio, spread, two_sum
+from fadecast.network.arithmetic import above, fade_in, two_sum
+from fadecast.network.reading import CURVE_QUANTITIES, HOLD, ORIGIN, SCALARS, TOP, Reading
 
 REST_RATE: Final = 2.13e-3
 """C-rate below which a cell rests. Odd on purpose: no logger's rounding lands on it."""
@@ -36,17 +37,10 @@ STEP_HOURS: Final = 30.7 / 3600
 """Longest interval over which a voltage change still is called resistance."""
 GAP_HOURS: Final = 3607 / 3600
 """Longest interval that is integrated; the time of longer ones is counted as a gap."""
-TOP: Final = 0.875
-"""Where the upper voltage range begins, as a share of the window; it fades in over ``RAMP``."""
-HOLD: Final = 0.985
-"""Where the constant-voltage hold begins, as a share of the window; it fades in over ``RAMP``."""
-SMALL_CHARGE: Final = 0.02
-"""Least charge, in nominal capacities, from which an efficiency or a loop is computed."""
 
 _N: Final = len(SENSORS)
-_QUANTITIES: Final = 3 + 2 * _N  # charge, energy, time; per sensor its integral and its time
-_CURVES: Final = BINS * 2 * _QUANTITIES
-_SCALARS: Final = 15 + 4 * _N
+_CURVES: Final = BINS * 2 * len(CURVE_QUANTITIES)
+_SCALARS: Final = len(SCALARS)
 _COUNTS: Final = 1 + _N
 _SIZES: Final = (
     _CURVES + _SCALARS + _COUNTS,  # sums
@@ -58,9 +52,6 @@ _SIZES: Final = (
     _N,  # sensor_last
 )
 _UNIT_SCALE: Final = (1.0, 1e-6, 1e3)  # °C, Pa → MPa, 1 → 1e-3
-_ORIGIN: Final = (25.0, 0.0, 0.0)
-"""Sensors are summed up from here, °C, MPa, 1e-3: float32 rounds small numbers finer. A loop is
-taken around it too: that of a cycle which closes does not depend on where."""
 _NOWHERE: Final = 1e9
 
 
@@ -117,9 +108,10 @@ class Summary(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.reading = Reading()
         self.register_buffer("nodes", torch.arange(BINS, dtype=torch.float32), persistent=False)
         self.register_buffer("units", torch.tensor(_UNIT_SCALE), persistent=False)
-        self.register_buffer("origin", torch.tensor(_ORIGIN), persistent=False)
+        self.register_buffer("origin", torch.tensor(ORIGIN), persistent=False)
         self.register_buffer("channels", torch.eye(3 + _N), persistent=False)
         self.register_buffer("flags", torch.eye(1 + _N), persistent=False)
 
@@ -258,74 +250,8 @@ class Summary(nn.Module):
         A field that was not observed is 0 in both.
         """
         piece = _Piece(*state.split(_SIZES, 1))
-        curves, scalars, counts = (piece.sums + piece.carry).split([_CURVES, _SCALARS, _COUNTS], 1)
-        # (B, 2 directions, quantities, nodes)
-        table = curves.unflatten(1, (2, _QUANTITIES, BINS))
-        charge, energy, hours = table[:, :, 0], table[:, :, 1], table[:, :, 2]
-        total_charge, total_energy, total_hours = charge.sum(2), energy.sum(2), hours.sum(2)
-        integral, covered = table[:, :, 3 : 3 + _N], table[:, :, 3 + _N :]
-        (
-            rest, gap, vi, ii, top_charge, top_hours, top_first, top_second, hold_charge,
-            hold_hours, hold_square, relax_low, relax_high, dip_charge, dip_discharge,
-            *by_sensor,
-        ) = scalars.split([1] * 15 + [_N] * 4, 1)  # fmt: skip
-        loop_charge, loop_discharge, sensor_integral, sensor_hours = by_sensor
-        highest, lowest = piece.extremes[:, :2], -piece.extremes[:, 2:4]
-        sensor_high, sensor_low = piece.extremes[:, 4 : 4 + _N], -piece.extremes[:, 4 + _N :]
-
-        any_sample, sensed = above(counts[:, :1], 0), above(counts[:, 1:], 0)
-        timed = above(total_hours.sum(1, keepdim=True) + rest, 0)
-        in_rest, in_top, in_hold = above(rest, 0), above(top_hours, 0), above(hold_hours, 0)
-        both_ways = above(total_charge.amin(1, keepdim=True), SMALL_CHARGE)
-        charged, discharged = above(total_charge, SMALL_CHARGE).split(1, 1)
-        top_mean = ratio(top_first, top_hours)
-        hold_mean = ratio(hold_charge, hold_hours)
-
-        quantities = torch.stack([charge, energy, hours], 1).flatten(1)
-        by_node = ratio(integral, covered) + self.origin[:, None]
-        by_node = by_node.transpose(1, 2).flatten(1)
-        node_seen = above(covered, 0).transpose(1, 2).flatten(1)
-        fields = [
-            (quantities, timed.expand_as(quantities)),
-            (by_node, node_seen),
-            (total_charge, timed.expand(-1, 2)),
-            (total_energy, timed.expand(-1, 2)),
-            (ratio(total_charge[:, 1:], total_charge[:, :1]), both_ways),
-            (ratio(total_energy[:, 1:], total_energy[:, :1]), both_ways),
-            (total_hours, timed.expand(-1, 2)),
-            (rest, timed),
-            (gap, any_sample),
-            (ratio(vi, ii), above(ii, 0)),
-            (lowest[:, :1], any_sample),
-            (highest[:, :1], any_sample),
-            (highest[:, 1:].clamp(min=0.0), any_sample),
-            ((-lowest[:, 1:]).clamp(min=0.0), any_sample),
-            (top_charge, timed),
-            (top_hours, timed),
-            (top_mean + (TOP + HOLD) / 2, in_top),
-            (spread(ratio(top_second, top_hours), top_mean, top_mean + 0.1), in_top),
-            (hold_charge, timed),
-            (hold_hours, timed),
-            (hold_mean, in_hold),
-            (spread(ratio(hold_square, hold_hours), hold_mean, hold_mean), in_hold),
-            (relax_low, in_rest),
-            (relax_high, in_rest),
-            (dip_charge, charged),
-            (dip_discharge, discharged),
-        ]
-        per_sensor = torch.stack(
-            [
-                ratio(sensor_integral, sensor_hours) + self.origin, sensor_low + self.origin,
-                sensor_high + self.origin, sensor_high - sensor_low,
-                piece.sensor_first + self.origin, piece.sensor_last + self.origin,
-                loop_charge - loop_discharge,
-            ],
-            2,
-        )  # fmt: skip
-        covered_in_time = above(sensor_hours, 0)
-        per_sensor_seen = torch.stack(
-            [covered_in_time, *[sensed] * 5, covered_in_time * both_ways], 2
+        sums, counts = (piece.sums + piece.carry).split([_CURVES + _SCALARS, _COUNTS], 1)
+        values, seen = self.reading(
+            sums, counts, piece.extremes, piece.sensor_first, piece.sensor_last
         )
-        fields.append((per_sensor.flatten(1), per_sensor_seen.flatten(1)))
-        values, seen = (torch.cat(part, 1) for part in zip(*fields, strict=True))
-        return values * seen, seen
+        return values, seen
