@@ -60,6 +60,10 @@ _EXTREMES: Final[dict[str, dict[str, float]]] = {
     **{f"{sensor} highest": {sensor: 1.0} for sensor in SENSORS},
     **{f"{sensor} swing": {sensor: 1.0, f"-{sensor}": 1.0} for sensor in SENSORS},
 }
+_ENDS: Final = (
+    *_HIGHEST, *[""] * 2 * (5 + 2 * len(SENSORS)),
+    *(f"{sensor} {what}" for what in ("first", "last") for sensor in SENSORS),
+)  # fmt: skip
 _NODES: Final = range(BINS)
 _ROW: Final = (
     *(f"{way} {what} {k}" for way in DIRECTIONS for what in CURVE_QUANTITIES for k in _NODES),
@@ -68,7 +72,7 @@ _ROW: Final = (
     "top spread", "hold spread",
     *_EXTREMES,
     *(f"{way} {sensor} mean {k}" for way in DIRECTIONS for sensor in SENSORS for k in _NODES),
-    *(f"{sensor} {what}" for what in ("loop", "first", "last") for sensor in SENSORS),
+    *(f"{sensor} loop" for sensor in SENSORS), *_ENDS,
 )  # fmt: skip
 """The row that values are picked from."""
 _CONDITIONS: Final = (
@@ -161,7 +165,10 @@ class Reading(nn.Module):
             "top": torch.tensor([_SUMS.index(top) for top, _ in _RATIOS.values()]),
             "bottom": torch.tensor([_SUMS.index(bottom) for _, bottom in _RATIOS.values()]),
             "extremes": torch.tensor(
-                [[parts.get(name, 0.0) for parts in _EXTREMES.values()] for name in _HIGHEST]
+                [
+                    [parts.get(name, 0.0) for parts in _EXTREMES.values()]
+                    for name in (*_HIGHEST, *[""] * (len(_ENDS) - len(_HIGHEST)))
+                ]
             ),
             "floor": torch.tensor([0.0 if "rate" in name else -1e30 for name in _EXTREMES]),
             "timed": torch.tensor(timed, dtype=torch.float32)[:, None],
@@ -171,10 +178,9 @@ class Reading(nn.Module):
         for name, value in buffers.items():
             self.register_buffer(name, value, persistent=False)
 
-    def forward(
-        self, sums: Tensor, counts: Tensor, extremes: Tensor, first: Tensor, last: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The summary, and 0/1; ``sums`` are of the curves, then ``SCALARS``."""
+    def forward(self, sums: Tensor, counts: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+        """The summary, and 0/1; ``sums`` are of the curves, then ``SCALARS``; ``ends`` begin with
+        the extremes and end with the sensors' first and last."""
         n, ways = len(SENSORS), len(DIRECTIONS)
         count = ways * len(CURVE_QUANTITIES) * BINS
         curves, scalars = sums[:, :count], sums[:, count:]
@@ -185,10 +191,10 @@ class Reading(nn.Module):
         ratios = ratio(*(whole.index_select(1, at) for at in (self.top, self.bottom)))
         means = ratios[:, 2:4]
         spreads = spread(ratios[:, :2], means, means + self.size)
-        highest = torch.maximum(torch.matmul(extremes, self.extremes), self.floor)
+        highest = torch.maximum(torch.matmul(ends, self.extremes), self.floor)
         loop_charge, loop_discharge, _, hours = scalars[:, -4 * n :].split(n, 1)
         loops = loop_charge - loop_discharge
-        row = [curves, whole, ratios, spreads, highest, by_node, loops, first, last]
+        row = [curves, whole, ratios, spreads, highest, by_node, loops, ends]
 
         both = whole.index_select(1, self.both).amin(1, keepdim=True) - SMALL_CHARGE
         conditions = [
