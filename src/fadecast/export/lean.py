@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fadecast.cell.summaries import BINS, INDEX, N_FIELDS
 from fadecast.export.lean_heads import LeanHazards
 from fadecast.network.calibration import Novelty, Recalibration
-from fadecast.network.encoder import CURVES, LEAST_CHANGE, Encoder
+from fadecast.network.encoder import CURVES, LEAST_CHANGE, STRANGE, Encoder
 from fadecast.network.forecaster import LEAST_CHARGE, Forecaster
 from fadecast.network.heads import HazardHead, Readout
 from fadecast.network.memory import GatedMemory, LeakyAverages
@@ -29,9 +29,16 @@ _PARTS: Final = {
     "scaler": Scaler, "encoder": Encoder, "averages": LeakyAverages, "memory": GatedMemory,
     "hazards": HazardHead, "recalibration": Recalibration, "novelty": Novelty, "readout": Readout,
 }  # fmt: skip
-_CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
 N_CURVES: Final = CURVES // BINS
-_PAIR: Final = slice(min(_CHARGE, _DISCHARGE), max(_CHARGE, _DISCHARGE) + 1)
+_CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
+SHARP: Final = 1e6
+"""Slope of the step from a cycle that says nothing to one that does, in squashed scaled charge."""
+STEEP: Final = 1e5
+"""Slope of the step at ``STRANGE``."""
+SMALL: Final = 2.0**-11
+"""Unit of the remembered discharge."""
+NONE: Final = 1e-30
+"""A count of nothing: 0 beside any count, but not in a division."""
 
 
 def lean_form(forecaster: Forecaster) -> tuple[nn.Module, int]:
@@ -48,13 +55,13 @@ class _Linear(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("weight", weight.detach().contiguous())
-        self.register_buffer("bias", bias.detach().contiguous())
+        self.register_buffer("bias", weight.new_zeros(1) if bias is None else bias.detach().clone())
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.addmm(self.bias, x, self.weight)
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        return torch.addmm(self.bias if plus is None else plus, x, self.weight)
 
 
 class LeanForecaster(nn.Module):
@@ -63,12 +70,15 @@ class LeanForecaster(nn.Module):
     ageing: Tensor
     centre: Tensor
     inverse: Tensor
-    magnify: Tensor
-    design_centre: Tensor
     known_nodes: Tensor
-    fixed: Tensor
+    magnify: Tensor
+    age_log: Tensor
+    age_log_bias: Tensor
+    curves: Tensor
+    tile: Tensor
     decay: Tensor
     weights: Tensor
+    fixed: Tensor
 
     @torch.no_grad()
     def __init__(self, forecaster: Forecaster) -> None:
@@ -76,15 +86,17 @@ class LeanForecaster(nn.Module):
         hidden, layers = forecaster.config.hidden, forecaster.config.layers
         self.limit = float(forecaster.scaler.reference_cycles)
         averages = forecaster.averages.state_size
-        self._sizes = [1, N_FIELDS, N_FIELDS, averages, *[hidden] * (layers - 1), 2, 1, hidden]
+        # counts, totals, averages; novelty, age; memory, with the last discharge in its first layer
+        self._sizes = [N_FIELDS, N_FIELDS, averages, 1, 1, hidden + 1, *[hidden] * (layers - 1)]
         self.state_size = sum(self._sizes)
-        self._tail = 3 + hidden
+        self._tail = sum(self._sizes[3:])
         self._scale(forecaster.scaler)
         self._encode(forecaster.encoder, forecaster.scaler)
         self._average(forecaster.averages)
         self._remember(forecaster.memory, forecaster.averages)
         whiten = forecaster.novelty.whiten
-        self.whiten = _Linear(whiten, -forecaster.novelty.mean @ whiten)
+        none = torch.zeros(2, whiten.shape[1])
+        self.whiten = _Linear(torch.cat([whiten, none]), -forecaster.novelty.mean @ whiten)
         self._read(forecaster)
         self.hazards = LeanHazards(forecaster)
 
@@ -92,50 +104,74 @@ class LeanForecaster(nn.Module):
         self.register_buffer(name, value.detach().clone().contiguous())
 
     def _scale(self, scaler: Scaler) -> None:
-        """Scaled values are in units of ``LIMIT``, so that squashing is ``softsign``."""
-        self._buffer("ageing", torch.eye(1, self.state_size))
+        """Scaled values are in units of ``LIMIT``, so that squashing is ``softsign``. Which fields
+        are known is left to the weights."""
+        self._buffer("ageing", torch.eye(self.state_size)[None, -self._tail + 1])
         self._buffer("centre", scaler.centre)
-        self._buffer("inverse", scaler.known / (scaler.scale * LIMIT))
+        self._buffer("inverse", 1 / (scaler.scale * LIMIT))
         self._buffer("magnify", scaler.scale / scaler.change_scale)
 
     def _encode(self, encoder: Encoder, scaler: Scaler) -> None:
-        """First layer on: levels, changes, seen, logs of curves, design, log age, age."""
-        weight = encoder.first.weight.T
+        """First layer on: levels, changes, masks of fields and curves, logs of curves and age,
+        design, age.
+
+        Its last three outputs are far above 0 where a cycle's charge or discharge says something
+        and where the discharge was measured. The second layer's last two are about 1 for a valid
+        cycle and for a measured discharge, and below −0.4 for another.
+        """
+        weight, known = encoder.first.weight.T, scaler.known[:, None]
         sizes = [N_FIELDS - CURVES, N_FIELDS, encoder.groups.shape[1], encoder.curves.shape[1]]
         level, change, groups, curves, design, log_age, age = weight.split(
             [*sizes, len(encoder.design_scale), 1, 1]
         )
         scaled = encoder.design_scale[:, None] * design
+        parts = [
+            LIMIT * known[CURVES:] * level, LIMIT * known * change,
+            known[CURVES:] * (encoder.groups[CURVES:] @ groups), groups[:N_CURVES], curves,
+            log_age / 8, scaled, age / 1000,
+        ]  # fmt: skip
         means = torch.block_diag(*[torch.full((BINS, 1), 1 / BINS)] * N_CURVES)
         assert torch.equal(encoder.groups[:CURVES, :N_CURVES], means)  # curves are whole and first
-        scalar_groups = scaler.known[CURVES:, None] * (encoder.groups[CURVES:] @ groups)
+        whole = scaler.known[:CURVES].unflatten(0, (N_CURVES, BINS))
+        self._whole = bool((whole == whole[:, :1]).all())
+        if self._whole:  # the mask of unknown fields can be left to the weights
+            parts[3] = whole[:, :1] * parts[3]
         self._buffer("known_nodes", scaler.known[:CURVES])
-        self.first = _Linear(
-            torch.cat(
-                [
-                    LIMIT * level, LIMIT * change,
-                    groups[:N_CURVES], scalar_groups, curves, scaled, log_age / 8, age / 1000,
-                ]
-            ),
-            encoder.first.bias - encoder.design_centre @ scaled,
-        )  # fmt: skip
-        self.curves = _Linear(
-            LIMIT**2 * encoder.curves, torch.full((encoder.curves.shape[1],), LEAST_CHANGE)
-        )
-        self.second = _Linear(encoder.second.weight.T, encoder.second.bias)
-        self._buffer("design_centre", encoder.design_centre)
-        self._buffer("fixed", (encoder.design_scale == 0).float()[:, None])
+        alive = torch.zeros(sum(map(len, parts)), 3)
+        least = nn.functional.softsign((LEAST_CHARGE - self.centre) * self.inverse)
+        for column, field in enumerate((_CHARGE, _DISCHARGE)):
+            alive[field - CURVES, column] = SHARP
+            alive[N_FIELDS + field - CURVES + len(parts[0]), column] = -SHARP * least[field]
+        alive[N_FIELDS + _DISCHARGE - CURVES + len(parts[0]), 2] = 40.0
+        bias = encoder.first.bias - encoder.design_centre @ scaled
+        self.first = _Linear(torch.cat([torch.cat(parts), alive], 1), _padded(bias, 3))
+        squares = LIMIT**2 * known * encoder.curves
+        count = squares.shape[1]
+        self._buffer("curves", nn.functional.pad(squares, (0, 1)))
+        self._buffer("age_log", torch.eye(count + 1)[-1:])
+        self._buffer("age_log_bias", torch.tensor([LEAST_CHANGE] * count + [1.0]))
+        second = torch.block_diag(encoder.second.weight.T, torch.ones(2, 1), torch.ones(1, 1))
+        bias = _padded(_padded(encoder.second.bias, 1, -0.5), 1, -20.0)
+        self.second = _Linear(second, bias)
+        fixed = (encoder.design_scale == 0).float()
+        edge = torch.eye(len(fixed)) * STEEP
+        low, high = encoder.design_centre - STRANGE, encoder.design_centre + STRANGE
+        self.strange = _Linear(torch.cat([edge, -edge], 1), STEEP * torch.cat([-high, low]))
+        self._buffer("fixed", torch.cat([fixed, fixed])[:, None])
 
     def _average(self, averages: LeakyAverages) -> None:
         width, count = averages.width, len(averages.lengths)
         one = torch.cat([torch.eye(width), torch.zeros(width, 1)], 1)
         mark = torch.cat([torch.zeros(width), torch.ones(1)])
-        self.tile = _Linear(one.repeat(1, count), mark.repeat(count))
+        self._buffer("tile", torch.cat([one, mark[None], 0 * mark[None]]).repeat(1, count))
         self._buffer("decay", averages.decay.repeat_interleave(width + 1))
         place = torch.arange(count * (width + 1))
         self._buffer("weights", place // (width + 1) * (width + 1) + width)
 
     def _remember(self, memory: GatedMemory, averages: LeakyAverages) -> None:
+        """The first layer has a unit more, whose memory is the last discharge: the distance to 1,
+        so small that its tanh is itself. Its gates have one more: whether the cycle is valid. That
+        is 1 in all that is kept, so it carries the biases too."""
         width = averages.width
         gates, new, recalled = [], [], []
         for layer in range(memory.layers):
@@ -143,71 +179,95 @@ class LeanForecaster(nn.Module):
                 getattr(memory.gru, f"{name}_l{layer}").detach()
                 for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
-            w_x = w_x.T
-            if layer == 0:  # of x, x − a, x − b to of x, a, 1, b, 1
+            w_x, w_h, none = w_x.T, w_h.T, torch.zeros(1, len(w_x))
+            if layer == 0:  # of x, x − a, x − b to of x, valid, measured, a, 1, b, 1, discharge
                 parts = w_x.split(width)
-                none = torch.zeros(1, w_x.shape[1])
-                w_x = torch.cat([sum(parts), *(p for q in parts[1:] for p in (-q, none))])
-            w_h, two = w_h.T, 2 * memory.hidden
-            gates.append(_Linear(torch.cat([w_x, w_h])[:, :two], (b_x + b_h)[:two]))
-            new.append(_Linear(torch.cat([w_x, 0 * w_h])[:, two:], b_x[two:]))
-            recalled.append(_Linear(w_h[:, two:], b_h[two:]))
+                tracks = (p for q in parts[1:] for p in (-q, none))
+                w_x, w_h = torch.cat([sum(parts), none, none, *tracks, none]), _below(w_h)
+            else:  # of x to of x, discharge (after the first layer), valid
+                w_x = torch.cat([w_x, *[none] * (1 + (layer == 1))])
+            valid = width + (layer == 1)
+            (r_x, k_x, n_x), (r_h, k_h, n_h) = (w.split(width, 1) for w in (w_x, w_h))
+            n_x = torch.cat([n_x, 0 * n_h])
+            n_x[valid] = b_x[2 * width :]
+            b_n, (b_r, b_k) = b_h[2 * width :], (b_x + b_h)[: 2 * width].split(width)
+            columns = [torch.cat([r_x, r_h]), torch.cat([k_x, k_h])]
+            biases = [b_r, b_k]
+            if layer == 0:
+                measured, discharge = width + 1, len(w_x) - 1
+                columns = [*(_padded(w, 1) for w in columns), torch.zeros(len(n_x), 1)]
+                columns[1][measured, -1], columns[2][valid] = -100.0, 100.0
+                n_x, n_h, b_n = (_padded(w, 1) for w in (n_x, n_h, b_n))
+                n_x[discharge, -1] = SMALL / self.inverse[_DISCHARGE]
+                n_x[valid, -1] = SMALL * (self.centre[_DISCHARGE] - 1)
+                biases = [_padded(b, 1) for b in biases] + [torch.zeros(1)]
+            gates.append(_Linear(torch.cat(columns, 1), torch.cat(biases)))
+            new.append(_Linear(n_x))
+            recalled.append(_Linear(n_h, b_n))
         self.gates, self.new, self.recalled = map(nn.ModuleList, (gates, new, recalled))
 
     def _read(self, forecaster: Forecaster) -> None:
-        """First layer of the hazards, health and novelty, from what stands last in the state: the
-        charges' distance to 1 (0 before there was one), novelty and memory."""
-        charge = torch.zeros(3, 1)
-        charge[_DISCHARGE - _PAIR.start] = 1.0
-        health = torch.cat([charge, 0.1 * forecaster.health.weight.T])
-        first = forecaster.hazards.first
-        head = torch.cat([torch.zeros(3, first.out_features), first.weight.T])
-        novelty = torch.eye(self._tail)[:, 2:3]
-        bias = [first.bias, 1 + 0.1 * forecaster.health.bias, torch.zeros(1)]
-        self.head = _Linear(torch.cat([head, health, novelty], 1), torch.cat(bias))
-        self._heads = [first.out_features, 1, 1]
+        """First layer of the hazards, and health, from what stands last in the state."""
+        first, hidden = forecaster.hazards.first, forecaster.config.hidden
+        weight = torch.zeros(self._tail, first.out_features + 1)
+        last = slice(2, 2 + hidden) if forecaster.config.layers == 1 else slice(-hidden, None)
+        weight[last] = torch.cat([first.weight.T, 0.1 * forecaster.health.weight.T], 1)
+        weight[2 + hidden, -1] = 1 / SMALL
+        self.head = _Linear(weight, torch.cat([first.bias, 1 + 0.1 * forecaster.health.bias]))
 
     def forward(
         self, state: Tensor, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor
     ) -> tuple[Tensor, ...]:
         """As ``Forecaster.forward``."""
         state = torch.addmm(state, elapsed, self.ageing)
-        age, counts, totals, sums, *memory = state.split(self._sizes, 1)
-        *memory, charge, _, last = memory
+        counts, totals, sums, _, age, *memory = state.split(self._sizes, 1)
 
-        measured = observed[:, _PAIR]
-        moved = values[:, _PAIR] * measured
-        valid = moved.amax(1, keepdim=True) > LEAST_CHARGE
-        charge = torch.where(measured > 0, moved - 1, charge)
-
-        scaled = (values - self.centre) * self.inverse * observed
-        new_counts = (counts + observed).clamp(max=self.limit)
+        scaled = (values - self.centre) * (observed * self.inverse)
+        new_counts = (counts + observed).clamp(NONE, self.limit)
         totals = totals + scaled * (new_counts - counts)
-        reference = totals / new_counts.clamp(min=1.0)
-        change = nn.functional.softsign((scaled - reference) * self.magnify * observed)
-        level = nn.functional.softsign(scaled[:, CURVES:])
-
-        logs = torch.log(self.curves(change * change))
-        nodes = (observed[:, :CURVES] * self.known_nodes).unflatten(1, (N_CURVES, BINS)).mean(2)
-        inputs = [level, change, nodes, observed[:, CURVES:], logs, design]
-        inputs += [torch.log(age + 1), age]
+        change = (scaled - totals / new_counts) * (observed * self.magnify)
+        level, change = map(nn.functional.softsign, (scaled[:, CURVES:], change))
+        logs = torch.addmm(self.age_log_bias, age, self.age_log)
+        logs = torch.log(torch.addmm(logs, change * change, self.curves))
+        nodes = observed[:, :CURVES] if self._whole else observed[:, :CURVES] * self.known_nodes
+        nodes = nodes.unflatten(1, (N_CURVES, BINS)).mean(2)
+        inputs = [level, change, observed[:, CURVES:], nodes, logs, design, age]
         x = self.first(torch.cat(inputs, 1))
-        x = encoding = torch.tanh(self.second(x * torch.sigmoid(x)))
-        sums = sums * self.decay + self.tile(x)
-        inputs, new_memory = [x, sums / sums.index_select(1, self.weights)], []
-        for layer, h in enumerate([*memory, last]):
-            x = torch.cat([*inputs, h], 1)
-            reset, keep = torch.sigmoid(self.gates[layer](x)).split(h.shape[1], 1)
-            new = torch.tanh(self.new[layer](x) + reset * self.recalled[layer](h))
-            inputs = [new + keep * (h - new)]
-            new_memory += inputs
+        x = torch.tanh(self.second(x * torch.sigmoid(x)))
 
-        novelty = torch.linalg.vector_norm(self.whiten(encoding), dim=1, keepdim=True)
-        *memory, last = new_memory
-        parts = [age, new_counts, totals, sums, *memory, charge, novelty, last]
-        state = torch.where(valid, torch.cat(parts, 1), state)
-        head, health, novelty = self.head(state[:, -self._tail :]).split(self._heads, 1)
-        strange = ((design - self.design_centre).abs() > 0.05).float()
-        novelty = torch.addmm(novelty, strange, self.fixed)
-        flags = health.squeeze(1), novelty.squeeze(1), valid.float().squeeze(1)
+        novelty = torch.linalg.vector_norm(self.whiten(x), dim=1, keepdim=True)
+        sums = torch.addmm(sums * self.decay, x, self.tile)
+        tracks, discharge = sums / sums.index_select(1, self.weights), _column(scaled, _DISCHARGE)
+        inputs, new_memory, valid = [x, tracks, discharge], [], x
+        for layer, h in enumerate(memory):
+            x, width = torch.cat([*inputs, h], 1), h.shape[1]
+            gates = torch.sigmoid(self.gates[layer](x))
+            reset, keep, *flag = gates.split([width, width, *[1] * (layer == 0)], 1)
+            valid = flag[0] if flag else valid
+            new = torch.tanh(self.new[layer](x, reset * self.recalled[layer](h)))
+            new_memory.append(new + keep * (h - new))
+            inputs = [new_memory[-1], valid]
+
+        is_valid = valid > 0.5
+        parts = [new_counts, totals, sums, novelty, age, *new_memory]
+        state = torch.where(is_valid, torch.cat(parts, 1), state)
+        tail = state[:, -self._tail :]
+        head = self.head(tail)
+        strange = torch.sigmoid(self.strange(design))
+        novelty = torch.addmm(tail[:, :1], strange, self.fixed)
+        flags = head[:, -1], novelty.squeeze(1), is_valid.float().squeeze(1)
         return (state, *self.hazards(head), *flags)
+
+
+def _padded(x: Tensor, count: int, value: float = 0.0) -> Tensor:
+    """With ``count`` more columns of ``value``."""
+    return nn.functional.pad(x, (0, count), value=value)
+
+
+def _below(x: Tensor) -> Tensor:
+    """With a row of zeros below."""
+    return nn.functional.pad(x, (0, 0, 0, 1))
+
+
+def _column(x: Tensor, index: int) -> Tensor:
+    return x[:, index : index + 1]

@@ -15,20 +15,24 @@ MOST: Final = 30.0
 
 
 class LeanHazards(nn.Module):
-    """First layer ``(B, width)``, without its activation → quantiles, risks and incidences.
+    """First layer ``(B, width + 1)``, without its activation → quantiles, risks and incidences.
 
-    With the cause before the interval, ``(B, K, J)``, nothing has to be transposed. The odds of a
-    hazard, exp(softplus(b) − softplus(a)) − 1 for an interval from a to b, are taken as
+    Causes and intervals lie flat in one axis, cause first, and what belongs to each cause or to
+    each interval is spread along it by a matrix product. The odds of a hazard,
+    exp(softplus(b) − softplus(a)) − 1 for an interval from a to b, are taken as
     (1 − exp(a − b)) / (exp(−b) + exp(a − b)), which needs no case for small ones.
     """
 
-    second_weight: Tensor
-    second_bias: Tensor
-    slope: Tensor
-    ends: Tensor
-    widths: Tensor
+    steepness: Tensor
+    steepness_bias: Tensor
+    centre: Tensor
+    centre_bias: Tensor
+    place: Tensor
+    narrow: Tensor
+    free: Tensor
+    free_bias: Tensor
     targets: Tensor
-    lengths: Tensor
+    widths: Tensor
     cumulative: Tensor
     pick: Tensor
     total: Tensor
@@ -39,42 +43,56 @@ class LeanHazards(nn.Module):
         head, readout = forecaster.hazards, forecaster.readout
         slope = torch.exp(forecaster.recalibration.log_slope)
         offset = forecaster.recalibration.offset - slope * UNSEEN * head.unseen
-        rows = head.second.weight.unflatten(0, (2 + N_INTERVALS, N_CAUSES)).transpose(0, 1).clone()
-        bias = head.second.bias.unflatten(0, (2 + N_INTERVALS, N_CAUSES)).T.clone()
-        rows[:, 2:] *= FREE * slope
-        bias[:, 2:] = bias[:, 2:] * FREE * slope + offset[:, None]
+        weight = _padded(head.second.weight).unflatten(0, (2 + N_INTERVALS, N_CAUSES))
+        bias = head.second.bias.unflatten(0, (2 + N_INTERVALS, N_CAUSES))
+        free = FREE * slope * weight[2:].transpose(0, 1).flatten(0, 1)
+        free_bias = (FREE * slope * bias[2:] + offset).T.flatten()
+        centre, none, one = weight[0], torch.zeros_like(weight[0]), torch.ones(N_CAUSES)
+        ends, each = head.log_edges[1:], torch.eye(N_CAUSES)
+        place = torch.cat([torch.kron(each, -ends[None]), torch.kron(each, ends[None] * 0 + 1)])
+        narrow = torch.kron(each, (head.log_edges[:-1] - ends)[None])
         least = torch.expm1(torch.tensor(LEAST_HAZARD, dtype=torch.float64)).log()
         buffers = {
-            "second_weight": rows.flatten(0, 1).T,
-            "second_bias": bias.flatten(),
-            "ends": head.log_edges[1:],
-            "widths": head.log_edges[:-1] - head.log_edges[1:],
-            "slope": slope,
-            "targets": readout.targets[:, None],
-            "lengths": torch.block_diag(*[readout.widths[:, None]] * len(readout.targets)),
+            "steepness": torch.cat([weight[1], weight[1]]).T,
+            "steepness_bias": torch.cat([bias[1], bias[1]]),
+            "centre": torch.cat([none, centre]).T,
+            "centre_bias": torch.cat([one, bias[0]]),
+            "place": place,
+            "narrow": torch.cat([narrow, 0 * narrow]),
+            "free": free.T,
+            "free_bias": free_bias / slope,
+            "targets": -readout.targets[:, None],
+            "widths": readout.widths[:, None],
             "cumulative": readout.before + torch.eye(N_INTERVALS),
-            "pick": readout.pick,
+            "pick": (readout.before + torch.eye(N_INTERVALS)) @ readout.pick,
             "total": readout.total.T,
         }
         for name, value in buffers.items():
             self.register_buffer(name, value.detach().clone().contiguous())
-        self.least = float(least)
+        self.least, self.slope = float(least), float(slope)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``rul (B, Q)``, ``risk (B, K + 2, H)``, ``incidence (B, K, J)``."""
-        raw = torch.addmm(self.second_bias, x * torch.sigmoid(x), self.second_weight)
-        rows = raw.unflatten(1, (N_CAUSES, 2 + N_INTERVALS))
-        centre, log_steepness, free = rows.split((1, 1, N_INTERVALS), 2)
-        steepness = torch.exp(log_steepness)
-        before_end = torch.exp(steepness * (centre - self.ends))
-        back = torch.exp(steepness * self.widths)
-        odds = torch.log((1 - back) / (before_end + back))
-        fails = torch.exp(odds.clamp(self.least, MOST) * self.slope + free)
+        x = x * torch.sigmoid(x)
+        steepness = torch.exp(torch.addmm(self.steepness_bias, x, self.steepness))
+        centre = torch.addmm(self.centre_bias, x, self.centre) * steepness
+        before_end = torch.exp(torch.matmul(centre, self.place))
+        back = torch.exp(torch.matmul(centre, self.narrow))
+        odds = torch.log((1 - back) / (before_end + back)).clamp(self.least, MOST)
+        logits = torch.addmm(odds + self.free_bias, x, self.free, beta=self.slope)
+        logits = logits.unflatten(1, (N_CAUSES, N_INTERVALS))
 
-        leave = nn.functional.softplus(torch.log(fails.sum(1, keepdim=True)))
+        fails = torch.exp(logits).sum(1, keepdim=True)
+        leave = nn.functional.softplus(torch.log(fails))
         left = torch.matmul(leave, self.cumulative)
-        share = ((leave - left - self.targets) / leave.clamp(min=1e-9)).clamp(0.0, 1.0)
-        rul = torch.matmul(share.flatten(1), self.lengths)
-        incidence = torch.matmul(fails / torch.exp(left), self.cumulative)
-        risk = torch.matmul(self.total, torch.matmul(incidence, self.pick))
+        share = ((self.targets + (leave - left)) / leave).clamp(0.0, 1.0)
+        rul = torch.matmul(share, self.widths).squeeze(2)
+        fails = torch.exp(logits - left)
+        incidence = torch.matmul(fails, self.cumulative)
+        risk = torch.matmul(self.total, torch.matmul(fails, self.pick))
         return rul, risk, incidence
+
+
+def _padded(weight: Tensor) -> Tensor:
+    """For one more input, which counts for nothing."""
+    return nn.functional.pad(weight, (0, 1))

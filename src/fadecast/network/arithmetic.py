@@ -8,6 +8,8 @@ from torch import Tensor
 
 RAMP: Final = 0.01
 """Width over which ``fade_in`` rises."""
+TINY: Final = 1e-20
+"""Less than anything that is divided by."""
 
 
 def two_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -18,9 +20,8 @@ def two_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def ratio(top: Tensor, bottom: Tensor) -> Tensor:
-    """``top / bottom``, 0 where ``bottom`` is not positive."""
-    some = (bottom > 0).to(top.dtype)
-    return some * top / (bottom * some + (1 - some))
+    """``top / bottom``; 0 where both are 0, and finite where ``bottom`` alone is."""
+    return top / bottom.clamp(min=TINY)
 
 
 def spread(square: Tensor, mean: Tensor, size: Tensor) -> Tensor:

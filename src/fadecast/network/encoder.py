@@ -21,6 +21,9 @@ from fadecast.cell.summaries import FIELDS
 
 CURVES: Final = sum(field.split(".")[1:2] in (["charge"], ["discharge"]) for field in FIELDS)
 """Fields that are nodes of a curve; they come first."""
+STRANGE: Final = 0.0512
+"""Difference from which a design is strange. Odd on purpose: no declared design's rounding lands
+on it."""
 LEAST_CHANGE: Final = 1e-3
 """Mean square of scaled changes below which a change is noise."""
 
@@ -99,5 +102,5 @@ class Encoder(nn.Module):
 
     def strangeness(self, design: Tensor) -> Tensor:
         """``(B, 1)`` how many properties that no training cell differed in differ from theirs."""
-        off = (design - self.design_centre).abs() > 0.05
+        off = (design - self.design_centre).abs() > STRANGE
         return (off & (self.design_scale == 0)).to(design.dtype).sum(1, keepdim=True)

@@ -26,7 +26,8 @@ import torch
 from torch import Tensor, nn
 
 from fadecast.cell.summaries import BINS, SENSORS
-from fadecast.network.arithmetic import above, fade_in, ratio, spread, two_sum
+from fadecast.network.arithmetic import above, fade_in, two_sum
+from fadecast.network.reading import CURVE_QUANTITIES, HOLD, ORIGIN, SCALARS, TOP, Reading
 
 REST_RATE: Final = 2.13e-3
 """C-rate below which a cell rests. Odd on purpose: no logger's rounding lands on it."""
@@ -36,31 +37,19 @@ STEP_HOURS: Final = 30.7 / 3600
 """Longest interval over which a voltage change still is called resistance."""
 GAP_HOURS: Final = 3607 / 3600
 """Longest interval that is integrated; the time of longer ones is counted as a gap."""
-TOP: Final = 0.875
-"""Where the upper voltage range begins, as a share of the window; it fades in over ``RAMP``."""
-HOLD: Final = 0.985
-"""Where the constant-voltage hold begins, as a share of the window; it fades in over ``RAMP``."""
-SMALL_CHARGE: Final = 0.02
-"""Least charge, in nominal capacities, from which an efficiency or a loop is computed."""
 
 _N: Final = len(SENSORS)
-_QUANTITIES: Final = 3 + 2 * _N  # charge, energy, time; per sensor its integral and its time
-_CURVES: Final = BINS * 2 * _QUANTITIES
-_SCALARS: Final = 15 + 4 * _N
+_CURVES: Final = BINS * 2 * len(CURVE_QUANTITIES)
+_SCALARS: Final = len(SCALARS)
 _COUNTS: Final = 1 + _N
-_SIZES: Final = (
-    _CURVES + _SCALARS + _COUNTS,  # sums
-    _CURVES + _SCALARS + _COUNTS,  # carry
-    4 + 2 * _N,  # extremes
-    5 + 2 * _N,  # head
-    5 + 2 * _N,  # tail
-    _N,  # sensor_first
-    _N,  # sensor_last
-)
+_LEVELS: Final = 5 + 2 * _N
+_ENDS: Final = {
+    "extremes": 4 + 2 * _N, "head": _LEVELS, "tail": _LEVELS, "sensor_first": _N,
+    "sensor_last": _N,
+}  # fmt: skip
+_SUMS: Final = _CURVES + _SCALARS + _COUNTS
+_SIZES: Final = (_SUMS, _SUMS, sum(_ENDS.values()))  # sums, carry, ends
 _UNIT_SCALE: Final = (1.0, 1e-6, 1e3)  # °C, Pa → MPa, 1 → 1e-3
-_ORIGIN: Final = (25.0, 0.0, 0.0)
-"""Sensors are summed up from here, °C, MPa, 1e-3: float32 rounds small numbers finer. A loop is
-taken around it too: that of a cycle which closes does not depend on where."""
 _NOWHERE: Final = 1e9
 
 
@@ -69,33 +58,38 @@ class _Piece(NamedTuple):
 
     sums: Tensor
     carry: Tensor
-    extremes: Tensor
-    head: Tensor
-    tail: Tensor
-    sensor_first: Tensor
-    sensor_last: Tensor
+    ends: Tensor
+
+    @property
+    def counts(self) -> Tensor:
+        return self.sums[:, -_COUNTS:]
+
+    def end(self, name: str) -> Tensor:
+        """A part of ``ends``."""
+        first = sum(list(_ENDS.values())[: list(_ENDS).index(name)])
+        return self.ends[:, first : first + _ENDS[name]]
 
 
-def _join(a: _Piece, b: _Piece) -> Tensor:
-    """The state of two pieces whose common interval is already in ``b.sums``."""
-    sums, error = two_sum(a.sums, b.sums)
-    counts_a, counts_b = a.sums[:, -_COUNTS:], b.sums[:, -_COUNTS:]
-    gates = [0] * 4 + [*range(1, _COUNTS)] * 2
-    some_a, some_b = counts_a[:, gates] > 0, counts_b[:, gates] > 0
-    both = torch.maximum(a.extremes, b.extremes)
-    extremes = torch.where(some_b, torch.where(some_a, both, b.extremes), a.extremes)
-    return torch.cat(
-        [
-            sums,
-            a.carry + b.carry + error,
-            extremes,
-            torch.where(counts_a[:, :1] > 0, a.head, b.head),
-            torch.where(counts_b[:, :1] > 0, b.tail, a.tail),
-            torch.where(counts_a[:, 1:] > 0, a.sensor_first, b.sensor_first),
-            torch.where(counts_b[:, 1:] > 0, b.sensor_last, a.sensor_last),
-        ],
-        1,
-    )
+def _choices() -> tuple[Tensor, Tensor]:
+    """``(8, 2 · ends)`` and ``(2 · ends)``: from which pieces, given which of them (four counts
+    each) have samples, every number of ``ends`` is taken: above 0 for the first, for the second.
+
+    Extremes are taken from both that have any. What comes first is taken of the first piece unless
+    only the second has any, what comes last of the second unless it has none.
+    """
+    gates = [0] * 4 + [1, 2, 3] * 2 + [0] * 2 * _LEVELS + [1, 2, 3] * 2
+    kinds = (("extremes", 4 + 2 * _N), ("first", _LEVELS), ("last", _LEVELS), ("first", _N),
+             ("last", _N))  # fmt: skip
+    kind = [name for name, size in kinds for _ in range(size)]
+    weight, bias = torch.zeros(2 * _COUNTS, 2, len(gates)), torch.zeros(2, len(gates))
+    for column, (gate, name) in enumerate(zip(gates, kind, strict=True)):
+        weight[_COUNTS + gate, :, column] = torch.tensor([-1.0, 1.0])
+        bias[:, column] = torch.tensor([0.5, -0.5])
+        if name != "last":
+            weight[gate, 0, column] = 1.0
+        if name == "first":
+            weight[gate, 1, column] = -1.0
+    return weight.flatten(1), bias.flatten()
 
 
 class Summary(nn.Module):
@@ -114,12 +108,18 @@ class Summary(nn.Module):
     origin: Tensor
     channels: Tensor
     flags: Tensor
+    choices: Tensor
+    choices_bias: Tensor
 
     def __init__(self) -> None:
         super().__init__()
+        self.reading = Reading()
+        weight, bias = _choices()
+        self.register_buffer("choices", weight, persistent=False)
+        self.register_buffer("choices_bias", bias, persistent=False)
         self.register_buffer("nodes", torch.arange(BINS, dtype=torch.float32), persistent=False)
         self.register_buffer("units", torch.tensor(_UNIT_SCALE), persistent=False)
-        self.register_buffer("origin", torch.tensor(_ORIGIN), persistent=False)
+        self.register_buffer("origin", torch.tensor(ORIGIN), persistent=False)
         self.register_buffer("channels", torch.eye(3 + _N), persistent=False)
         self.register_buffer("flags", torch.eye(1 + _N), persistent=False)
 
@@ -143,36 +143,41 @@ class Summary(nn.Module):
         """``merge(state, digest(samples))``, with the interval between them taken in one pass."""
         old = _Piece(*state.split(_SIZES, 1))
         chunk = self._scale(samples, observed, window)
-        previous = torch.cat([old.tail.unsqueeze(2), chunk[..., :-1]], 2)
-        present, sensors, seen = chunk[:, :1], chunk[:, 5 : 5 + _N], chunk[:, 5 + _N :]
+        previous = torch.cat([old.end("tail").unsqueeze(2), chunk[..., :-1]], 2)
+        present, _, levels, _, sensors, seen = chunk.split([1, 1, 2, 1, _N, _N], 1)
         there = torch.cat([present, seen], 1)
         counts = there.sum(2)
         # A one-hot over time picks the last present sample and each sensor's first and last value.
         place = there.cumsum(2)
         at_last = there * (place == counts.unsqueeze(2)).to(chunk.dtype)
         at_first = seen * (place[:, 1:] == 1).to(chunk.dtype)
-        both = torch.cat([chunk[:, 2:4], -chunk[:, 2:4], sensors, -sensors], 1)
+        both = torch.cat([levels, -levels, sensors, -sensors], 1)
         mask = torch.cat([present, present, present, present, seen, seen], 1)
         highest = (both * mask - (1 - mask) * _NOWHERE).amax(2)
         sums = torch.cat([self._integrate(previous, chunk), counts], 1)
-        new = _Piece(
-            sums=sums,
-            carry=torch.zeros_like(sums),
-            extremes=highest,
-            head=chunk[..., 0],
-            tail=(chunk * at_last[:, :1]).sum(2),
-            sensor_first=(sensors * at_first).sum(2),
-            sensor_last=(sensors * at_last[:, 1:]).sum(2),
-        )
-        return _join(old, new)
+        ends = [
+            highest, chunk[..., 0], (chunk * at_last[:, :1]).sum(2), (sensors * at_first).sum(2),
+            (sensors * at_last[:, 1:]).sum(2),
+        ]  # fmt: skip
+        return self._join(old, _Piece(sums, torch.zeros_like(sums), torch.cat(ends, 1)))
+
+    def _join(self, a: _Piece, b: _Piece) -> Tensor:
+        """The state of two pieces whose common interval is already in ``b.sums``."""
+        sums, error = two_sum(a.sums, b.sums)
+        some = torch.cat([a.counts, b.counts], 1).clamp(max=1.0)
+        taken = torch.addmm(self.choices_bias, some, self.choices) > 0
+        of_a, of_b = taken.split(_SIZES[2], 1)
+        none = torch.full((), -_NOWHERE)
+        ends = torch.maximum(torch.where(of_a, a.ends, none), torch.where(of_b, b.ends, none))
+        return torch.cat([sums, a.carry + b.carry + error, ends], 1)
 
     def merge(self, a: Tensor, b: Tensor) -> Tensor:
         """The state of ``a``'s samples followed by ``b``'s. Associative; zeros are its identity."""
         old, new = _Piece(*a.split(_SIZES, 1)), _Piece(*b.split(_SIZES, 1))
-        between = self._integrate(old.tail.unsqueeze(2), new.head.unsqueeze(2))
+        between = self._integrate(old.end("tail").unsqueeze(2), new.end("head").unsqueeze(2))
         between = torch.cat([between, torch.zeros_like(new.sums[:, :_COUNTS])], 1)
         sums, error = two_sum(new.sums, between)
-        return _join(old, new._replace(sums=sums, carry=new.carry + error))
+        return self._join(old, new._replace(sums=sums, carry=new.carry + error))
 
     def _scale(self, samples: Tensor, observed: Tensor, window: Tensor) -> Tensor:
         """``(B, 5 + 2·sensors, T)``: present, h, window, C, V/V_max, sensors, their masks."""
@@ -199,20 +204,16 @@ class Summary(nn.Module):
         """``(B, curves + scalars)`` sums over the intervals from ``a`` to ``b``, both (B, ·, T)."""
         middle = (a + b) / 2
         step = b - a
-        both = a[:, :1] * b[:, :1]
+        both, _, seen = (a * b).split([1, 4 + _N, _N], 1)
+        _, level, rate, volt, sensors, _ = middle.split([2, 1, 1, 1, _N, _N], 1)
         gap = above(b[:, 1:2], GAP_HOURS) * both
         hours = b[:, 1:2] * (both - gap)
-        level = middle[:, 2:3]
         place = level.clamp(0.0, 1.0)
-        rate = middle[:, 3:4]
         charge = (rate * hours).abs()
         charging, discharging = above(rate, REST_RATE), above(-rate, REST_RATE)
-        seen = a[:, 5 + _N :] * b[:, 5 + _N :]
-        sensors = middle[:, 5 : 5 + _N] * seen
+        sensors = sensors * seen
 
-        quantities = torch.cat(
-            [charge, charge * middle[:, 4:5], hours, sensors * hours, seen * hours], 1
-        )
+        quantities = torch.cat([charge, charge * volt, hours, sensors * hours, seen * hours], 1)
         hats = (1 - (place * (BINS - 1) - self.nodes[:, None]).abs()).clamp(min=0.0)
         ways = torch.cat([quantities * charging, quantities * discharging], 1)
         curves = torch.matmul(ways, hats.transpose(1, 2))
@@ -258,74 +259,6 @@ class Summary(nn.Module):
         A field that was not observed is 0 in both.
         """
         piece = _Piece(*state.split(_SIZES, 1))
-        curves, scalars, counts = (piece.sums + piece.carry).split([_CURVES, _SCALARS, _COUNTS], 1)
-        # (B, 2 directions, quantities, nodes)
-        table = curves.unflatten(1, (2, _QUANTITIES, BINS))
-        charge, energy, hours = table[:, :, 0], table[:, :, 1], table[:, :, 2]
-        total_charge, total_energy, total_hours = charge.sum(2), energy.sum(2), hours.sum(2)
-        integral, covered = table[:, :, 3 : 3 + _N], table[:, :, 3 + _N :]
-        (
-            rest, gap, vi, ii, top_charge, top_hours, top_first, top_second, hold_charge,
-            hold_hours, hold_square, relax_low, relax_high, dip_charge, dip_discharge,
-            *by_sensor,
-        ) = scalars.split([1] * 15 + [_N] * 4, 1)  # fmt: skip
-        loop_charge, loop_discharge, sensor_integral, sensor_hours = by_sensor
-        highest, lowest = piece.extremes[:, :2], -piece.extremes[:, 2:4]
-        sensor_high, sensor_low = piece.extremes[:, 4 : 4 + _N], -piece.extremes[:, 4 + _N :]
-
-        any_sample, sensed = above(counts[:, :1], 0), above(counts[:, 1:], 0)
-        timed = above(total_hours.sum(1, keepdim=True) + rest, 0)
-        in_rest, in_top, in_hold = above(rest, 0), above(top_hours, 0), above(hold_hours, 0)
-        both_ways = above(total_charge.amin(1, keepdim=True), SMALL_CHARGE)
-        charged, discharged = above(total_charge, SMALL_CHARGE).split(1, 1)
-        top_mean = ratio(top_first, top_hours)
-        hold_mean = ratio(hold_charge, hold_hours)
-
-        quantities = torch.stack([charge, energy, hours], 1).flatten(1)
-        by_node = ratio(integral, covered) + self.origin[:, None]
-        by_node = by_node.transpose(1, 2).flatten(1)
-        node_seen = above(covered, 0).transpose(1, 2).flatten(1)
-        fields = [
-            (quantities, timed.expand_as(quantities)),
-            (by_node, node_seen),
-            (total_charge, timed.expand(-1, 2)),
-            (total_energy, timed.expand(-1, 2)),
-            (ratio(total_charge[:, 1:], total_charge[:, :1]), both_ways),
-            (ratio(total_energy[:, 1:], total_energy[:, :1]), both_ways),
-            (total_hours, timed.expand(-1, 2)),
-            (rest, timed),
-            (gap, any_sample),
-            (ratio(vi, ii), above(ii, 0)),
-            (lowest[:, :1], any_sample),
-            (highest[:, :1], any_sample),
-            (highest[:, 1:].clamp(min=0.0), any_sample),
-            ((-lowest[:, 1:]).clamp(min=0.0), any_sample),
-            (top_charge, timed),
-            (top_hours, timed),
-            (top_mean + (TOP + HOLD) / 2, in_top),
-            (spread(ratio(top_second, top_hours), top_mean, top_mean + 0.1), in_top),
-            (hold_charge, timed),
-            (hold_hours, timed),
-            (hold_mean, in_hold),
-            (spread(ratio(hold_square, hold_hours), hold_mean, hold_mean), in_hold),
-            (relax_low, in_rest),
-            (relax_high, in_rest),
-            (dip_charge, charged),
-            (dip_discharge, discharged),
-        ]
-        per_sensor = torch.stack(
-            [
-                ratio(sensor_integral, sensor_hours) + self.origin, sensor_low + self.origin,
-                sensor_high + self.origin, sensor_high - sensor_low,
-                piece.sensor_first + self.origin, piece.sensor_last + self.origin,
-                loop_charge - loop_discharge,
-            ],
-            2,
-        )  # fmt: skip
-        covered_in_time = above(sensor_hours, 0)
-        per_sensor_seen = torch.stack(
-            [covered_in_time, *[sensed] * 5, covered_in_time * both_ways], 2
-        )
-        fields.append((per_sensor.flatten(1), per_sensor_seen.flatten(1)))
-        values, seen = (torch.cat(part, 1) for part in zip(*fields, strict=True))
-        return values * seen, seen
+        sums, counts = (piece.sums + piece.carry).split([_CURVES + _SCALARS, _COUNTS], 1)
+        values, seen = self.reading(sums, counts, piece.ends)
+        return values, seen
