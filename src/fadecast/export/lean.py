@@ -31,7 +31,7 @@ _PARTS: Final = {
 }  # fmt: skip
 N_CURVES: Final = CURVES // BINS
 _CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
-SHARP: Final = 1e6
+SHARP: Final = 1e7
 """Slope of the step from a cycle that says nothing to one that does, in squashed scaled charge."""
 STEEP: Final = 1e5
 """Slope of the step at ``STRANGE``."""
