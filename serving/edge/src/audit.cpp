@@ -74,6 +74,14 @@ bool is_external(Fields tensor) {
   return false;
 }
 
+// A file may hold any bytes; a message is one line of a log.
+std::string printable(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c < ' ' || c > '~') c = '?';
+  return out;
+}
+
 std::string audit_node(Fields node) {
   std::string_view name, domain;
   while (node.next()) {
@@ -87,7 +95,7 @@ std::string audit_node(Fields node) {
     }
   }
   if ((domain.empty() || domain == "ai.onnx") && kPortable.count(name)) return "";
-  return "operator '" + std::string(name) + "' is not on the list of portable ones";
+  return "operator '" + printable(name) + "' is not on the list of portable ones";
 }
 
 std::string audit_graph(Fields graph) {
