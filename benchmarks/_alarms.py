@@ -49,7 +49,7 @@ def lead_times(
     if not quiet:
         return {}
     threshold, rate, told = quiet[0]
-    print(f"\nAlarms at risk {threshold:.3f}: one false in {1 / max(rate, 1e-9):,.0f} cell-cycles")
+    print(f"\nAlarms at risk {threshold:.3f}: {rate * 1e4:.2f} false in 10,000 cell-cycles")
     figures = {"lead.threshold": float(threshold), "lead.false_per_cycle": float(rate)}
     for cause, (early, all_) in told.items():
         if all_:

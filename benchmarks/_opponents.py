@@ -151,4 +151,6 @@ def boosted(
 ) -> Array:
     """Probability by gradient boosting; early stopping would need cells that train nothing."""
     model = HistGradientBoostingClassifier(early_stopping=False, random_state=seed, **_TREES)
-    return np.asarray(model.fit(train, label).predict_proba(test)[:, 1], np.float64)
+    seen = np.isfinite(train).any(0)
+    model.fit(train[:, seen], label)
+    return np.asarray(model.predict_proba(test[:, seen])[:, 1], np.float64)

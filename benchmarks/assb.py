@@ -1,9 +1,9 @@
-"""Simulated solid-state cells: the shipped forecaster beside its opponents, on test designs.
+"""Simulated solid-state cells: the network beside its opponents, on designs that trained nothing.
 
-Full: the population of training/populations/assb.yaml is simulated (once; it is kept), opponents
-are fitted to its training designs, and all are judged on its test designs, which trained and tuned
-nothing. Quick: the shipped bundle on a small fresh population of another seed, beside how cells of
-the same declared kind died in that population itself.
+Full: the population of training/populations/assb.yaml is simulated (once; it is kept), the network
+is trained by training/configs/assb.yaml and the opponents are fitted to the same designs; the test
+designs are judged. It takes most of an hour on two cores, and 16 GB. Quick: the same with a small
+population and a few epochs, which says that the line works and nothing of how well.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from benchmarks import _common
 from benchmarks._alarms import lead_times
 from benchmarks._opponents import (
+    EVERY,
     HORIZON,
     Rows,
     boosted,
@@ -29,19 +30,19 @@ from benchmarks._opponents import (
     stacked,
 )
 from benchmarks.population import summarise
-from fadecast.cell.life import EndOfLife
-from fadecast.cell.record import CellRecord
 from fadecast.cell.store import Store
 from fadecast.forecast import metrics, survival
 from fadecast.forecast.forecast import HORIZONS, QUANTILES, RISKS, Forecasts
+from fadecast.learn.config import TrainConfig
 from fadecast.learn.dataset import CellSequence, load_sequences
+from fadecast.learn.fit import fit
+from fadecast.learn.predict import forecast_cells
+from fadecast.learn.split import PARTS, split_cells
 from fadecast.physics.generate import generate
 from fadecast.physics.population import Population
-from fadecast.report.scores import read_scores
-from fadecast.runtime import PRETRAINED, Session
-from fadecast.scoring.local import score
 
 CONFIG = _common.ROOT / "training" / "populations" / "assb.yaml"
+TRAINING = _common.ROOT / "training" / "configs" / "assb.yaml"
 KEPT = _common.ROOT / "mlruns" / "populations" / "assb"
 LANDMARKS = (20, 50, 100, 200)
 QUICK_CELLS = 192
@@ -58,30 +59,33 @@ Figures = dict[str, float]
 def main() -> None:
     """Judge, print, close."""
     quick = _common.options(__doc__).quick
-    session = Session.load(PRETRAINED)
+    config = TrainConfig.from_yaml(TRAINING)
     with tempfile.TemporaryDirectory() as name:
+        population = Population.from_yaml(CONFIG)
         if quick:
-            config = Population.from_yaml(CONFIG)
-            changes = {"cells": QUICK_CELLS, "shard": 4, "seed": config.seed + 1000}
-            store = simulate(config.model_copy(update=changes), Path(name) / "fresh")
-            train = test = load_sequences(store, EndOfLife())
-        else:
-            store = simulate(Population.from_yaml(CONFIG), KEPT)
-            cells = load_sequences(store, EndOfLife())
-            train = [cell for cell in cells if cell.metadata.split == "train"]
-            test = [cell for cell in cells if cell.metadata.split == "test"]
-        forecasts = score_cells(session, test, Path(name))
-    rows = judged_rows(test)
-    print(f"{len(train)} training cells, {len(test)} test cells, {len(rows)} judged forecasts")
-    scores = {"kind": by_kind(train, test, rows)}
-    if not quick:
-        scores |= fitted(store.path, train, test, rows)
+            changes = {"cells": QUICK_CELLS, "shard": 4, "seed": population.seed + 1000}
+            population = population.model_copy(update=changes)
+        store = simulate(population, Path(name) / "fresh" if quick else KEPT)
+        cells = load_sequences(store, config.data.end_of_life)
+        split = split_cells([cell.metadata for cell in cells], config.data.split)
+        by_id = {cell.cell_id: cell for cell in cells}
+        train, held, test = ([by_id[c] for c in getattr(split, part)] for part in PARTS)
+        rows = judged_rows(test)
+        print(f"{len(train) + len(held)} cells to learn from, {len(test)} to be judged on at")
+        print(f"{len(rows)} cycles")
+        scores = {"kind": by_kind([*train, *held], test, rows)}
+        scores |= fitted(store.path, [*train, *held], test, rows)
+        changes = {"epochs": 3, "batch_cells": 8} if quick else {}
+        training = config.training.model_copy(update=changes)
+        network = fit(train, held, config.network, training, folder=Path(name))
+        forecasts = forecast_cells(network, test)
     scores["network"] = risk_at(forecasts, test, rows)
     figures = ranking(scores, rows)
     figures |= remaining_life(forecasts, test) | calibration(forecasts, test, rows, scores)
     figures |= lead_times(forecasts, test)
+    figures = {key: value for key, value in figures.items() if np.isfinite(value)}
     targets, met = verdicts(figures, quick)
-    _common.close("assb", figures, targets, met, ("numpy", "scikit-learn", "onnxruntime"))
+    _common.close("assb", figures, targets, met, ("numpy", "scikit-learn", "torch"))
 
 
 def simulate(config: Population, out: Path) -> Store:
@@ -92,22 +96,11 @@ def simulate(config: Population, out: Path) -> Store:
     return Store(out)
 
 
-def score_cells(
-    session: Session, cells: Sequence[CellSequence], folder: Path
-) -> Mapping[str, Forecasts]:
-    """Forecasts after every cycle, through batch scoring as a fleet's would be."""
-    unseen = Store(folder / "unseen", create=True)
-    for cell in cells:
-        unseen.write(CellRecord(cell.metadata, summaries=cell.summaries))
-    score(unseen.path, None, session, folder / "scores.parquet")
-    return read_scores(folder / "scores.parquet").forecasts
-
-
 def fitted(
     store: Path, train: Sequence[CellSequence], test: Sequence[CellSequence], rows: Rows
 ) -> dict[str, Array]:
     """Gradient boosting on ever more, up to the hidden truth."""
-    known = judged_rows(train)
+    known = judged_rows(train, 2 * EVERY)  # neighbours say nearly the same
     out = {}
     for what in ("design", "current", "history"):
         x, fresh = stacked(train, known, what), stacked(test, rows, what)
@@ -229,17 +222,18 @@ def calibration(
 
 
 def verdicts(figures: Figures, quick: bool) -> tuple[dict[str, str], dict[str, bool]]:
-    """What was wanted of the figures and whether it is so."""
-    r = f"risk{HORIZON}"
+    """What was wanted of the figures and whether it is so; a small population decides nothing."""
+    risk = f"risk{HORIZON}"
     bounds = {
-        "rul.mdape.last50.network": (0.0, 0.6), f"{r}.calibration_error": (0.0, 0.02),
+        "rul.mdape.last50.network": (0.0, 0.6), f"{risk}.calibration_error": (0.0, 0.02),
         "coverage90.overall": (0.88, 0.92),
         "lead.contact_loss": (0.7, 1.0), "lead.lithium_penetration": (0.5, 1.0),
+        f"{risk}.ceiling_share": (0.85, 9.0), f"{risk}.auroc.gain.low": (0.0, 1.0),
     }  # fmt: skip
-    if not quick:
-        bounds |= {f"{r}.ceiling_share": (0.85, 9.0), f"{r}.auroc.gain.low": (0.0, 1.0)}
+    if quick:
+        return {}, {}
     targets = {k: f"{low:g} … {high:g}" for k, (low, high) in bounds.items()}
-    met = {k: bool(low <= figures[k] <= high) for k, (low, high) in bounds.items() if k in figures}
+    met = {k: bool(low <= figures.get(k, -1.0) <= high) for k, (low, high) in bounds.items()}
     return targets, met
 
 

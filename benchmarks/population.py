@@ -1,6 +1,6 @@
 """A whole population from designs to cycle summaries on disk: time, memory, growth, and labels.
 
-The configuration is that of the shipped model, training/populations/assb.yaml, with 10⁴ cells of up
+The configuration is training/populations/assb.yaml, with 10⁴ cells of up
 to 10³ cycles, latent times included. Wall-clock time is that of this machine under its load; CPU
 time over cores is what it would be on an idle one.
 """
