@@ -29,8 +29,8 @@ from benchmarks._opponents import (
     judged_rows,
     stacked,
 )
-from benchmarks.population import summarise
 from fadecast.cell.store import Store
+from fadecast.cli.simulation import summarise
 from fadecast.forecast import metrics, survival
 from fadecast.forecast.forecast import HORIZONS, QUANTILES, RISKS, Forecasts
 from fadecast.learn.config import TrainConfig

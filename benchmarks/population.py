@@ -1,8 +1,8 @@
 """A whole population from designs to cycle summaries on disk: time, memory, growth, and labels.
 
-The configuration is training/populations/assb.yaml, with 10⁴ cells of up
-to 10³ cycles, latent times included. Wall-clock time is that of this machine under its load; CPU
-time over cores is what it would be on an idle one.
+The configuration is training/populations/assb.yaml, with 10⁴ cells of up to 10³ cycles and latent
+times. Wall-clock time is that of this machine under its load; CPU time over cores is what it would
+be on an idle one.
 """
 
 from __future__ import annotations
@@ -16,15 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmarks import _common
 from benchmarks._memory import watched
 from fadecast.cell.life import CAUSES
-from fadecast.cell.record import CellRecord
-from fadecast.cell.summaries import CycleSummaries
-from fadecast.network.batch import summarise_record
+from fadecast.cli.simulation import summarise
 from fadecast.physics.datacard import read_truth
 from fadecast.physics.generate import generate
 from fadecast.physics.parameters import ANODES, FIXTURES
@@ -35,12 +32,6 @@ CONFIG = _common.ROOT / "training" / "populations" / "assb.yaml"
 QUICK = 480
 CENSORED, LEAST, EXPLAINED = (0.10, 0.40), 0.05, 0.60
 MINUTES, GIGABYTES = 10.0, 2.0
-
-
-def summarise(record: CellRecord) -> CycleSummaries:
-    """On one thread: the processes share the cores."""
-    torch.set_num_threads(1)
-    return summarise_record(record)
 
 
 def main() -> None:

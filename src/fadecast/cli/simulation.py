@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fadecast.cell.summaries import CycleSummaries
 
 
-def _summarise(record: CellRecord) -> CycleSummaries:
+def summarise(record: CellRecord) -> CycleSummaries:
     """On one thread: the processes share the cores."""
     import torch
 
@@ -45,6 +45,6 @@ def simulate_population(
         config = Population.checked(config.model_dump() | {"engine": engine}, where=str(path))
     processes = workers or os.cpu_count() or 1
     progress(0, config.shards, config.name)
-    for done, total in generate(config, out, summarise=_summarise, workers=processes):
+    for done, total in generate(config, out, summarise=summarise, workers=processes):
         progress(done, total, config.name)
     return write_card(out)
