@@ -2,8 +2,8 @@
 
 Full: the population of training/populations/assb.yaml is simulated (once; it is kept), the network
 is trained by training/configs/assb.yaml and the opponents are fitted to the same designs; the test
-designs are judged. All cells are held in memory at once. Quick: the same with a small population and
-a few epochs, which says that the line works and nothing of how well.
+designs are judged. All cells are held in memory at once. Quick: the same with a small population
+and a few epochs, which says that the line works and nothing of how well.
 """
 
 from __future__ import annotations
