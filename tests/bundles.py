@@ -15,10 +15,14 @@ import fadecast
 from fadecast.cell.life import EndOfLife
 from fadecast.cell.record import CellMetadata, CellRecord, CellSpec
 from fadecast.export.bundle import export_bundle
+from fadecast.forecast.forecast import VIRTUAL_SENSORS
 from fadecast.network.batch import summarise_record
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from fadecast.network.summary import Summary
 from fadecast.runtime import Session
+
+TAUGHT = ("anode_contact", "penetration")
+"""Virtual sensors of ``tiny_network``."""
 
 
 def made_up_columns(
@@ -79,6 +83,10 @@ def tiny_network(seed: int = 0, hidden: int = 16, layers: int = 2) -> tuple[Summ
         forecaster.health.weight.normal_(0, 0.1)
         forecaster.hazards.second.weight.mul_(2)
         forecaster.recalibration.offset.normal_(0, 0.1)
+        forecaster.virtual.linear.weight.normal_(0, 1)
+        forecaster.virtual.scale.uniform_(0.5, 2)
+        taught = [float(name in TAUGHT) for name in VIRTUAL_SENSORS]
+        forecaster.virtual.supervised.copy_(torch.tensor(taught))
     cells = [made_up_cycles(cycles=24, seed=seed) for seed in range(8)]
     rows = [cell.summaries for cell in cells if cell.summaries is not None]
     values = [torch.tensor(s.values) for s in rows]

@@ -13,7 +13,7 @@ from fadecast.cli.show import judged
 from fadecast.errors import FadecastError
 from fadecast.forecast.evaluate import evaluate
 from fadecast.learn.config import TrackingConfig, TrainConfig
-from fadecast.learn.predict import forecast_cells
+from fadecast.learn.predict import forecast_cells, known_truth
 from fadecast.learn.run import held_out_cells, load_run
 from fadecast.learn.train import NETWORK
 
@@ -31,7 +31,10 @@ def main(arguments: list[str] | None = None) -> None:
             tracking = TrainConfig.from_yaml(options.config).tracking
         forecaster, info = load_run(options.run, tracking)
         cells = held_out_cells(info, Store(options.store or info.store))
-        card = evaluate(forecast_cells(forecaster, cells), {s.cell_id: s.life for s in cells})
+        card = evaluate(
+            forecast_cells(forecaster, cells), {s.cell_id: s.life for s in cells},
+            truth=known_truth(forecaster, cells),
+        )  # fmt: skip
         Console().print(judged({NETWORK: card}, f"Run {options.run}"))
         if options.json:
             options.json.write_text(json.dumps(card.to_json(), indent=1), encoding="utf-8")

@@ -63,12 +63,14 @@ def generate(graph: Path, bundle: Bundle, golden: Golden, out: Path) -> None:
     found = re.search(r"^void forecast\(.*\)(?= \{)", source.read_text(), re.M)
     if found is None:
         raise FadecastError("emx-onnx-cgen wrote no function forecast")
-    (out / "forecast.h").write_text(f"#pragma once\n{found[0]};\n")
+    declared = re.sub(r"\bvirtual\b", "virtual_mean", found[0])  # a firmware may be in C++
+    (out / "forecast.h").write_text(f"#pragma once\n{declared};\n")
     shapes = {name: shape for name, shape, _ in bundle.manifest["graphs"][FORECAST]["outputs"]}
     sizes = {
         "STATE": shapes["state_out"][1], "RUL": shapes["rul"][1], "RISK_ROWS": shapes["risk"][1],
         "RISK_COLUMNS": shapes["risk"][2], "CAUSES": shapes["incidence"][1],
-        "INTERVALS": shapes["incidence"][2], "CYCLES": min(CYCLES, len(golden.cycle_count)),
+        "INTERVALS": shapes["incidence"][2], "SENSORS": shapes["virtual"][1],
+        "CYCLES": min(CYCLES, len(golden.cycle_count)),
     }  # fmt: skip
     elapsed = elapsed_cycles(golden.cycle_count)[:CYCLES, None]
     arrays = {

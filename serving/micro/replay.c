@@ -15,6 +15,7 @@ extern uint32_t __stack_low, __stack_top, __data_start, __data_end, __data_load,
 
 static float state[2][1][STATE], rul[1][RUL], risk[1][RISK_ROWS][RISK_COLUMNS];
 static float incidence[1][CAUSES][INTERVALS], soh[1], novelty[1], valid[1];
+static float sensed[1][SENSORS], sensed_spread[1][SENSORS];
 
 static void call(int operation, const void *argument) {
   register int r0 __asm__("r0") = operation;
@@ -44,7 +45,8 @@ static void replay(void) {
     SYST_CVR = 0;
     const uint32_t began = SYST_CVR;
     forecast(state[cycle % 2], &golden_values[cycle], &golden_observed[cycle], golden_design,
-             &golden_elapsed[cycle], state[1 - cycle % 2], rul, risk, incidence, soh, novelty, valid);
+             &golden_elapsed[cycle], state[1 - cycle % 2], rul, risk, incidence, soh, novelty, valid,
+             sensed, sensed_spread);
     ticks += (began - SYST_CVR) & 0xFFFFFF;
     print_floats(rul[0], RUL);
     print_floats(risk[0][0], RISK_ROWS * RISK_COLUMNS);
@@ -52,6 +54,8 @@ static void replay(void) {
     print_floats(soh, 1);
     print_floats(novelty, 1);
     print_floats(valid, 1);
+    print_floats(sensed[0], SENSORS);
+    print_floats(sensed_spread[0], SENSORS);
     call(4, "\n");
   }
   print_hex(ticks, ' ');

@@ -16,7 +16,8 @@ import numpy as np
 import onnxruntime
 
 from fadecast.cell.record import CellSpec
-from fadecast.forecast.forecast import SCORE_COLUMNS, Forecasts
+from fadecast.forecast.forecast import Forecasts
+from tests.bundles import TAUGHT
 
 SOURCE = Path(__file__).resolve().parents[2] / "serving" / "edge"
 WHEEL = Path(onnxruntime.__file__).parent / "capi"
@@ -118,11 +119,13 @@ def read(output: str) -> list[dict[str, Any]]:
 
 
 def worst(said: Sequence[Mapping[str, Any]], expected: Forecasts) -> float:
-    """Largest error, relative where a number is larger than 1."""
-    columns = expected.columns()
+    """Largest error, relative where a number is larger than 1; all columns must be there, and no
+    virtual sensor that the network was not taught."""
+    columns = expected.columns(TAUGHT)
+    assert all(set(row) - {"cell_id", "faults"} == set(columns) for row in said)
     assert [row["cycle_count"] for row in said] == columns["cycle_count"].tolist()
     error = 0.0
-    for name in SCORE_COLUMNS:
+    for name in columns:
         ours = np.array([row[name] for row in said], float)
         theirs = np.asarray(columns[name], float)
         off = np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))

@@ -13,7 +13,7 @@ import pytest
 from fadecast.cell.design import encode_design
 from fadecast.runtime import Session
 from fadecast.runtime.bundle import FILES, MANIFEST
-from fadecast.runtime.golden import worst_error
+from fadecast.runtime.golden import OUTPUTS, worst_error
 from fadecast.runtime.signature import SIGNATURE
 from fadecast.runtime.summarise import summarise_samples
 from tests.bundles import made_up_columns, made_up_spec
@@ -182,5 +182,5 @@ def test_a_million_carried_steps(session: Session) -> None:
         if step == 10_000:
             settled = said
     assert settled is not None
-    for name in ("rul", "risk", "incidence", "soh", "novelty"):
+    for name in OUTPUTS:
         assert worst_error(getattr(said, name), getattr(settled, name)) <= 1e-4

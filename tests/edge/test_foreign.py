@@ -19,7 +19,7 @@ from fadecast.cell.life import EndOfLife
 from fadecast.export.bundle import export_bundle
 from fadecast.network.forecaster import PRESETS
 from fadecast.runtime import Session
-from tests.bundles import made_up_columns, made_up_cycles, made_up_spec, tiny_network
+from tests.bundles import TAUGHT, made_up_columns, made_up_cycles, made_up_spec, tiny_network
 from tests.edge.program import Program, build, read, to_csv, worst, write_cells
 from tests.edge.test_program import TOLERANCE, faulty, in_python
 
@@ -98,7 +98,8 @@ def _script(bundle: Path, cycles: int) -> str:
         f"columns = json.loads('''{json.dumps(columns)}''')\n"
         "columns = {k: np.array(v) for k, v in columns.items()}\n"
         "said = [*stream.push(columns), *stream.close()]\n"
-        "print(json.dumps([{k: v[0].item() for k, v in f.columns().items()} for f in said]))"
+        f"rows = [f.columns({TAUGHT}) for f in said]\n"
+        "print(json.dumps([{k: v[0].item() for k, v in row.items()} for row in rows]))"
     )
 
 

@@ -58,5 +58,5 @@ def _forecast(rng: np.random.Generator, count: np.ndarray, life: float, cause: i
         np.minimum(lives.ppf(np.array(QUANTILES)), LONGEST).astype(single),
         risk.astype(single), incidence.astype(single), soh.astype(single),
         np.abs(0.3 + 0.2 * rng.normal() + 0.05 * rng.normal(size=len(count))).astype(single),
-        np.ones(len(count), bool),
+        np.ones(len(count), bool), *np.zeros((2, len(count), 0), single),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from fadecast.cell.life import CAUSES, Life
 from fadecast.errors import CheckError, ConfigError
 from fadecast.forecast import metrics, survival
 from fadecast.forecast.evaluate import evaluate, evaluate_points
-from fadecast.forecast.forecast import EDGES, HORIZONS, QUANTILES, RISKS, Forecasts
+from fadecast.forecast.forecast import EDGES, HORIZONS, QUANTILES, RISKS, VIRTUAL_SENSORS, Forecasts
 from fadecast.forecast.questions import ask, causes_of, followed, outcome
 from fadecast.forecast.scorecard import METRICS
 from tests.forecast.fleet import make_fleet
@@ -30,7 +30,7 @@ def perfect(life: Life, cycles: np.ndarray) -> Forecasts:
     hit = np.array([k in causes_of(name) for name in RISKS])[None, :, None]
     return Forecasts(
         cycles, np.tile(left[:, None], (1, len(QUANTILES))), hit * within, incidence,
-        np.ones(n), np.zeros(n), np.ones(n, bool),
+        np.ones(n), np.zeros(n), np.ones(n, bool), *np.full((2, n, len(VIRTUAL_SENSORS)), 0.5),
     )  # fmt: skip
 
 
@@ -41,7 +41,8 @@ def lives(**until: float) -> dict[str, Life]:
 def test_a_perfect_forecast() -> None:
     every = list(range(1, 3000))
     known = {n: life for n, life in FLEET.lives.items() if life.failed}
-    card = evaluate({n: perfect(life, np.array(every)) for n, life in known.items()}, known)
+    said = {n: perfect(life, np.array(every)) for n, life in known.items()}
+    card = evaluate(said, known, truth={n: f.virtual for n, f in said.items()})
     better = {"lower": 0.0, "higher": 1.0, "0": 0.0, "0.5": 1.0, "0.9": 1.0}
     blurred = {"ibs", "concordance_td"}  # incidences are known at their edges only
     for row in card.rows:

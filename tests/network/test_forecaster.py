@@ -63,6 +63,10 @@ def test_step_equals_sequence(network: Forecaster, seed: int, cycles: int) -> No
     assert torch.allclose(risk, stepped.risk.flatten(0, 1), atol=1e-5)
     assert torch.allclose(incidence, stepped.incidence.flatten(0, 1), atol=1e-5)
     assert torch.allclose(hidden.soh, stepped.soh, atol=1e-5)
+    mean, spread = network.virtual(hidden.memory)
+    assert torch.allclose(mean, stepped.virtual, atol=1e-5)
+    assert torch.allclose(spread, stepped.virtual_spread, atol=1e-5)
+    assert mean.std() > 0
     assert stepped.valid.all()
 
 
@@ -123,6 +127,9 @@ def test_forecasts_do_not_contradict_themselves(network: Forecaster) -> None:
         causes[:, :, 1:].sum(2), forecast.risk[:, :, RISKS.index("pressure")], atol=1e-6
     )
     assert (forecast.incidence.sum(2) <= 1 + 1e-5).all()
+    assert (forecast.virtual >= 0).all()
+    assert (forecast.virtual <= 1).all()
+    assert (forecast.virtual_spread > 0).all()
 
 
 def test_readout_against_a_fine_numerical_integration() -> None:

@@ -75,6 +75,7 @@ def training_time(forecaster: Forecaster, record: CellRecord) -> Forecasts:
     return Forecasts(
         s.cycle_count[valid.numpy()], *(x.numpy() for x in readout), hidden.soh[0].numpy(),
         novelty[:, 0].numpy(), np.ones(int(valid.sum()), bool),
+        *(x.numpy() for x in forecaster.virtual(hidden.memory[0])),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fadecast.runtime import Session
-from tests.bundles import bundle, session
+from tests.bundles import TAUGHT, bundle, session
 from tests.scoring.cells import SERIES, SPECS, write_cells
 
 __all__ = ["bundle", "cells", "session", "streamed"]
@@ -25,6 +25,6 @@ def streamed(session: Session) -> dict[str, dict[str, np.ndarray]]:
     out = {}
     for name, columns in SERIES.items():
         stream = session.stream(SPECS[name])
-        parts = [f.columns() for f in stream.push(columns) + stream.close()]
+        parts = [f.columns(TAUGHT) for f in stream.push(columns) + stream.close()]
         out[name] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return out

@@ -15,11 +15,12 @@ from fadecast.cell.cycles import assign_cycles
 from fadecast.cell.record import CellMetadata, CellRecord
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import FIELDS, CycleSummaries
-from fadecast.forecast.forecast import SCORE_COLUMNS
+from fadecast.forecast.forecast import SCORE_COLUMNS, score_columns
 from fadecast.runtime import Session
 from fadecast.runtime.summarise import summarise_samples
 from fadecast.scoring import scorer, tables
 from fadecast.scoring.local import score
+from tests.bundles import TAUGHT
 from tests.scoring.cells import SERIES, SPECS, as_table, check, write
 
 
@@ -109,12 +110,17 @@ def test_the_table_says_what_it_holds(session: Session, tmp_path: Path, cells: P
     path = write(tmp_path / "x.parquet", as_table("a", SERIES["a"]))
     report = score(path, cells, session, tmp_path / "new" / "scores.parquet")
     schema = pq.read_schema(report.out)
-    assert schema.names == ["cell_id", "cycle_count", *SCORE_COLUMNS]
+    columns = score_columns(TAUGHT)
+    assert list(columns)[-4:] == [
+        "virtual_anode_contact", "virtual_anode_contact_std", "virtual_penetration",
+        "virtual_penetration_std",
+    ]  # fmt: skip
+    assert schema.names == ["cell_id", "cycle_count", *columns]
     assert schema.metadata[b"fadecast.bundle"].decode() == session.fingerprint
     assert json.loads(schema.metadata[b"fadecast.units"])["rul_p50"] == "cycles"
     assert json.loads(schema.metadata[b"fadecast.end_of_life"])["fraction"] == 0.8
     assert schema.field("rul_p50").metadata[b"unit"] == b"cycles"
-    assert {schema.field(n).type for n in SCORE_COLUMNS if n != "valid"} == {pa.float32()}
+    assert {schema.field(n).type for n in columns if n != "valid"} == {pa.float32()}
     assert schema.field("valid").type == pa.bool_()
     assert schema.field("cycle_count").type == pa.int64()
     assert [p.name for p in report.out.parent.iterdir()] == ["scores.parquet"]

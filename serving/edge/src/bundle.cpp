@@ -10,11 +10,13 @@
 namespace fadecast {
 namespace {
 
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 constexpr std::size_t kLargest = 16u << 20;
 constexpr const char* kFiles[] = {"summarize.onnx", "forecast.onnx", "golden.bin", "MODEL_CARD.md"};
 constexpr const char* kSensorNames[] = {"surface_temperature_celsius", "surface_pressure_pa",
                                         "hoop_strain_dimensionless"};
+const std::vector<std::string> kOutputs = {"state_out", "rul",   "risk",    "incidence",     "soh",
+                                           "novelty",   "valid", "virtual", "virtual_spread"};
 
 [[noreturn]] void refuse(const std::string& what) { throw Error(kRefused, what); }
 
@@ -70,14 +72,14 @@ void read_shapes(const Json& manifest, Bundle* bundle) {
   expect(names(summarize.at("outputs")), {"state_out", "values", "observed_out"}, "outputs");
   expect(names(forecast.at("inputs")), {"state", "values", "observed", "design", "elapsed"},
          "inputs");
-  expect(names(forecast.at("outputs")),
-         {"state_out", "rul", "risk", "incidence", "soh", "novelty", "valid"}, "outputs");
+  expect(names(forecast.at("outputs")), kOutputs, "outputs");
   bundle->summary_state = shape(summarize, "inputs", 0).at(1);
   bundle->forecast_state = shape(forecast, "inputs", 0).at(1);
   bundle->fields = shape(summarize, "outputs", 1).at(1);
   bundle->rul = shape(forecast, "outputs", 1);
   bundle->risk = shape(forecast, "outputs", 2);
   bundle->incidence = shape(forecast, "outputs", 3);
+  bundle->sensed = shape(forecast, "outputs", 7);
 }
 
 void read_tables(const Json& tables, Bundle* bundle) {
@@ -104,6 +106,17 @@ void read_tables(const Json& tables, Bundle* bundle) {
   bundle->charge_rate = rule.at("charge_rate_c").as_number();
   bundle->gap_second = rule.at("gap_second").as_number();
   bundle->first_cycle = rule.at("first_cycle").as_number();
+}
+
+void read_sensors(const Json& manifest, Bundle* bundle) {
+  const auto all = names(manifest.at("tables").at("virtual_sensors"));
+  if (static_cast<std::int64_t>(all.size()) != bundle->sensed.at(1))
+    refuse("its virtual sensors do not fit its graphs");
+  for (const std::string& name : names(manifest.at("virtual_sensors"))) {
+    const auto found = std::find(all.begin(), all.end(), name);
+    if (found == all.end()) refuse("its virtual sensors are not those of its tables");
+    bundle->sensors.emplace_back("virtual_" + name, static_cast<std::size_t>(found - all.begin()));
+  }
 }
 
 // The fingerprint is the hash of the canonical manifest without its own line.
@@ -166,19 +179,20 @@ Bundle open_bundle(const std::string& folder, const Trust& trust) {
   verify_files(manifest, &bundle);
   read_shapes(manifest, &bundle);
   read_tables(manifest.at("tables"), &bundle);
+  read_sensors(manifest, &bundle);
   return bundle;
 }
 
 Forecast::Forecast(const Bundle& bundle)
     : rul(bundle.rul), risk(bundle.risk), incidence(bundle.incidence), soh({1}), novelty({1}),
-      valid({1}) {}
+      valid({1}), sensed(bundle.sensed), sensed_spread(bundle.sensed) {}
 
 Session::Session(const Runtime& runtime, const Bundle& bundle)
     : bundle_(bundle),
       summarize_(runtime, bundle.summarize, {"state", "samples", "observed", "window"},
                  {"state_out", "values", "observed_out"}),
       forecast_(runtime, bundle.forecast, {"state", "values", "observed", "design", "elapsed"},
-                {"state_out", "rul", "risk", "incidence", "soh", "novelty", "valid"}),
+                kOutputs),
       summary_state_({1, bundle.summary_state}), summary_out_({1, bundle.summary_state}),
       window_({1, 3}), values_({1, bundle.fields}), observed_({1, bundle.fields}),
       state_({1, bundle.forecast_state}), state_out_({1, bundle.forecast_state}),
@@ -210,7 +224,7 @@ const Forecast& Session::step(Floats* state, const Floats& values, const Floats&
   elapsed_.data[0] = elapsed;
   forecast_.run({&state_, &values_, &observed_, &design_, &elapsed_},
                 {&state_out_, &result_.rul, &result_.risk, &result_.incidence, &result_.soh,
-                 &result_.novelty, &result_.valid});
+                 &result_.novelty, &result_.valid, &result_.sensed, &result_.sensed_spread});
   *state = state_out_.data;
   return result_;
 }

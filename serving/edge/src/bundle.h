@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "json.h"
@@ -22,9 +23,11 @@ struct Bundle {
   std::array<std::uint8_t, 32> fingerprint{};
   Bytes summarize, forecast, golden;
   std::vector<std::string> design_fields, forecast_names;
+  // The virtual sensors that the network was taught: names of their columns, place in the output.
+  std::vector<std::pair<std::string, std::size_t>> sensors;
   double charge_rate = 0, gap_second = 0, first_cycle = 0;
   std::int64_t fields = 0, summary_state = 0, forecast_state = 0, discharge_field = 0;
-  std::vector<std::int64_t> rul, risk, incidence;  // shapes with a batch of one
+  std::vector<std::int64_t> rul, risk, incidence, sensed;  // shapes with a batch of one
 };
 
 // Whom a bundle must come from; an empty key allows unsigned bundles.
@@ -40,7 +43,7 @@ Bundle open_bundle(const std::string& folder, const Trust& trust);
 
 // Result of forecast.onnx for one cell.
 struct Forecast {
-  Tensor rul, risk, incidence, soh, novelty, valid;
+  Tensor rul, risk, incidence, soh, novelty, valid, sensed, sensed_spread;
   explicit Forecast(const Bundle& bundle);
 };
 

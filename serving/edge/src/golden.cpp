@@ -121,7 +121,8 @@ double Session::replay() {
   const Floats design = golden.floats("design", bundle_.design_fields.size());
   const std::pair<const char*, Tensor Forecast::*> outputs[] = {
       {"rul", &Forecast::rul}, {"risk", &Forecast::risk}, {"incidence", &Forecast::incidence},
-      {"soh", &Forecast::soh}, {"novelty", &Forecast::novelty}};
+      {"soh", &Forecast::soh}, {"novelty", &Forecast::novelty},
+      {"virtual", &Forecast::sensed}, {"virtual_spread", &Forecast::sensed_spread}};
   const Array& valid = golden.get("valid", 'B', cycles);
   Floats memory(static_cast<std::size_t>(bundle_.forecast_state));
   std::size_t used = 0;

@@ -76,19 +76,23 @@ Options parse(int count, char** words) {
 void print(const Cell& cell, const Forecast& forecast, const Bundle& bundle) {
   std::string line = "{\"cell_id\": \"" + cell.spec().cell_id + "\", \"cycle_count\": " +
                      std::to_string(cell.last_cycle());
-  std::size_t name = 0;
+  auto name = bundle.forecast_names.begin();
   char text[64];
-  const auto add = [&](float value) {
+  const auto add = [&](const std::string& column, float value) {
     std::snprintf(text, sizeof text, std::isfinite(value) ? "%.9g" : "null",
                   static_cast<double>(value));
-    line += ", \"" + bundle.forecast_names[name++] + "\": " + text;
+    line += ", \"" + column + "\": " + text;
   };
-  for (const float value : forecast.rul.data) add(value);
-  for (const float value : forecast.risk.data) add(value);
-  add(forecast.soh.data[0]);
-  add(forecast.novelty.data[0]);
-  line += ", \"" + bundle.forecast_names[name] + "\": ";
+  for (const float value : forecast.rul.data) add(*name++, value);
+  for (const float value : forecast.risk.data) add(*name++, value);
+  add(*name++, forecast.soh.data[0]);
+  add(*name++, forecast.novelty.data[0]);
+  line += ", \"" + *name + "\": ";
   line += forecast.valid.data[0] > 0.5f ? "true" : "false";
+  for (const auto& [column, place] : bundle.sensors) {
+    add(column, forecast.sensed.data[place]);
+    add(column + "_std", forecast.sensed_spread.data[place]);
+  }
   const Screen& screen = cell.screen();
   const std::pair<const char*, std::int64_t> counts[] = {
       {"unusable", screen.dropped[kUnusable]},      {"late", screen.dropped[kLate]},

@@ -200,17 +200,21 @@ def stream(
     """Replay a recorded cell as if live: a forecast after every cycle.
 
     Cycles left and horizons are in cycles, risks are probabilities, soh is discharge capacity over
-    nominal capacity, novelty above 1 is farther from the training cycles than 99 % of them.
+    nominal capacity, novelty above 1 is farther from the training cycles than 99 % of them. JSON
+    lines also have the virtual sensors (fractions) that the bundle was taught, each with its _std.
     """
     from fadecast.cli.jobs import open_record, replay
     from fadecast.cli.show import forecast_lines, forecast_table
     from fadecast.runtime import Session
 
     record = open_record(file, cells, cell)
-    live = Session.load(bundle).stream(record.spec)
-    forecasts, name = replay(live, record), record.spec.cell_id
-    lines = not sys.stdout.isatty() if as_json is None else as_json
-    shown = forecast_lines(name, forecasts) if lines else forecast_table(name, forecasts, Console())
+    session = Session.load(bundle)
+    live, name = session.stream(record.spec), record.spec.cell_id
+    forecasts = replay(live, record)
+    if not sys.stdout.isatty() if as_json is None else as_json:
+        shown = forecast_lines(name, forecasts, session.virtual_sensors)
+    else:
+        shown = forecast_table(name, forecasts, Console())
     count = sum(len(forecast) for forecast in shown)
     _stderr().print(f"{name}: {count} cycles, {live.dropped} unusable samples dropped")
 

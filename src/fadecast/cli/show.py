@@ -120,10 +120,12 @@ def outcomes(card: Mapping[str, Any]) -> Table:
     return table
 
 
-def forecast_lines(cell_id: str, forecasts: Iterable[Forecasts]) -> Iterator[Forecasts]:
+def forecast_lines(
+    cell_id: str, forecasts: Iterable[Forecasts], sensors: Sequence[str]
+) -> Iterator[Forecasts]:
     """One JSON object a line on stdout, keyed like the columns of a score table."""
     for forecast in forecasts:
-        for row in _rows(forecast):
+        for row in _rows(forecast, sensors):
             sys.stdout.write(json.dumps({"cell_id": cell_id, **row}) + "\n")
             sys.stdout.flush()
         yield forecast
@@ -141,8 +143,8 @@ def forecast_table(
             yield forecast
 
 
-def _rows(forecast: Forecasts) -> Iterator[Row]:
-    columns = forecast.columns()
+def _rows(forecast: Forecasts, sensors: Sequence[str] = ()) -> Iterator[Row]:
+    columns = forecast.columns(sensors)
     for row in range(len(forecast)):
         yield {name: _finite(column[row].item()) for name, column in columns.items()}
 

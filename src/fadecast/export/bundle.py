@@ -95,6 +95,7 @@ def export_bundle(
         "graphs": declared,
         "training": dict(training),
         "end_of_life": asdict(end_of_life),
+        "virtual_sensors": list(forecaster.virtual.names),
         "versions": _versions(),
     }
     card = model_card if model_card is not None else write_card(manifest)

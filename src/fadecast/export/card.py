@@ -9,9 +9,10 @@ from fadecast.forecast.forecast import HORIZONS, LONGEST
 
 
 def write_card(manifest: Mapping[str, Any]) -> str:
-    """Markdown from a manifest's ``training``, ``end_of_life`` and ``versions``."""
+    """Markdown from a manifest without ``files``."""
     training, end = dict(manifest["training"]), manifest["end_of_life"]
     horizons = ", ".join(map(str, HORIZONS))
+    sensors = ", ".join(name.replace("_", " ") for name in manifest["virtual_sensors"])
     reference = "nominal capacity" if end["reference"] == "nominal" else "early-life capacity"
     return f"""# Model card
 
@@ -24,6 +25,9 @@ beside this file; `manifest.json` lists every input and output with its unit.
 
 End of life: below {end["fraction"]:.0%} of the {reference} in {end["consecutive"]} observed cycles
 in a row.
+
+Virtual sensors, hidden states learnt from a simulator, with one standard deviation each:
+{sensors or "none; what the graph says under that name means nothing"}.
 
 ## Intended use
 

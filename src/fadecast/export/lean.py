@@ -24,10 +24,12 @@ from fadecast.network.forecaster import LEAST_CHARGE, Forecaster
 from fadecast.network.heads import HazardHead, Readout
 from fadecast.network.memory import GatedMemory, LeakyAverages
 from fadecast.network.scaler import LIMIT, Scaler
+from fadecast.network.virtual import LEAST_SPREAD, N_SENSORS, VirtualSensors
 
 _PARTS: Final = {
     "scaler": Scaler, "encoder": Encoder, "averages": LeakyAverages, "memory": GatedMemory,
     "hazards": HazardHead, "recalibration": Recalibration, "novelty": Novelty, "readout": Readout,
+    "virtual": VirtualSensors,
 }  # fmt: skip
 N_CURVES: Final = CURVES // BINS
 _CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
@@ -98,7 +100,7 @@ class LeanForecaster(nn.Module):
         none = torch.zeros(2, whiten.shape[1])
         self.whiten = _Linear(torch.cat([whiten, none]), -forecaster.novelty.mean @ whiten)
         self._read(forecaster)
-        self.hazards = LeanHazards(forecaster)
+        self.hazards = LeanHazards(forecaster, 2 * N_SENSORS + 1)
 
     def _buffer(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value.detach().clone().contiguous())
@@ -207,13 +209,22 @@ class LeanForecaster(nn.Module):
         self.gates, self.new, self.recalled = map(nn.ModuleList, (gates, new, recalled))
 
     def _read(self, forecaster: Forecaster) -> None:
-        """First layer of the hazards, and health, from what stands last in the state."""
+        """First layer of the hazards, virtual sensors, and health, from what stands last in the
+        state; then what the sensors' mean and spread are of a sigmoid of all that."""
         first, hidden = forecaster.hazards.first, forecaster.config.hidden
-        weight = torch.zeros(self._tail, first.out_features + 1)
+        virtual, health = forecaster.virtual, forecaster.health
+        sensed = virtual.linear
+        weight = torch.zeros(self._tail, first.out_features + sensed.out_features + 1)
         last = slice(2, 2 + hidden) if forecaster.config.layers == 1 else slice(-hidden, None)
-        weight[last] = torch.cat([first.weight.T, 0.1 * forecaster.health.weight.T], 1)
+        weight[last] = torch.cat([first.weight, sensed.weight, 0.1 * health.weight]).T
         weight[2 + hidden, -1] = 1 / SMALL
-        self.head = _Linear(weight, torch.cat([first.bias, 1 + 0.1 * forecaster.health.bias]))
+        self.head = _Linear(weight, torch.cat([first.bias, sensed.bias, 1 + 0.1 * health.bias]))
+        pick = torch.zeros(weight.shape[1], N_SENSORS, 2)
+        place = first.out_features + torch.arange(N_SENSORS)
+        pick[place, range(N_SENSORS), 0] = 1.0
+        pick[place + N_SENSORS, range(N_SENSORS), 1] = virtual.scale
+        self.virtual = _Linear(pick[..., 0])
+        self.virtual_spread = _Linear(pick[..., 1], virtual.scale * LEAST_SPREAD)
 
     def forward(
         self, state: Tensor, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor
@@ -253,10 +264,12 @@ class LeanForecaster(nn.Module):
         state = torch.where(is_valid, torch.cat(parts, 1), state)
         tail = state[:, -self._tail :]
         head = self.head(tail)
+        gate = torch.sigmoid(head)
         strange = torch.sigmoid(self.strange(design))
         novelty = torch.addmm(tail[:, :1], strange, self.fixed)
         flags = head[:, -1], novelty.squeeze(1), is_valid.float().squeeze(1)
-        return (state, *self.hazards(head), *flags)
+        sensed = self.virtual(gate), self.virtual_spread(gate)
+        return (state, *self.hazards(head * gate), *flags, *sensed)
 
 
 def _padded(x: Tensor, count: int, value: float = 0.0) -> Tensor:

@@ -15,12 +15,12 @@ MOST: Final = 30.0
 
 
 class LeanHazards(nn.Module):
-    """First layer ``(B, width + 1)``, without its activation → quantiles, risks and incidences.
+    """First layer, activated, ``(B, width + more)`` → quantiles, risks and incidences.
 
-    Causes and intervals lie flat in one axis, cause first, and what belongs to each cause or to
-    each interval is spread along it by a matrix product. The odds of a hazard,
-    exp(softplus(b) − softplus(a)) − 1 for an interval from a to b, are taken as
-    (1 − exp(a − b)) / (exp(−b) + exp(a − b)), which needs no case for small ones.
+    The ``more`` last inputs count for nothing. Causes and intervals lie flat in one axis, cause
+    first, and what belongs to each cause or to each interval is spread along it by a matrix
+    product. The odds of a hazard, exp(softplus(b) − softplus(a)) − 1 for an interval from a to b,
+    are taken as (1 − exp(a − b)) / (exp(−b) + exp(a − b)), which needs no case for small ones.
     """
 
     steepness: Tensor
@@ -38,12 +38,13 @@ class LeanHazards(nn.Module):
     total: Tensor
 
     @torch.no_grad()
-    def __init__(self, forecaster: Forecaster) -> None:
+    def __init__(self, forecaster: Forecaster, more: int) -> None:
         super().__init__()
         head, readout = forecaster.hazards, forecaster.readout
         slope = torch.exp(forecaster.recalibration.log_slope)
         offset = forecaster.recalibration.offset - slope * UNSEEN * head.unseen
-        weight = _padded(head.second.weight).unflatten(0, (2 + N_INTERVALS, N_CAUSES))
+        weight = nn.functional.pad(head.second.weight, (0, more))
+        weight = weight.unflatten(0, (2 + N_INTERVALS, N_CAUSES))
         bias = head.second.bias.unflatten(0, (2 + N_INTERVALS, N_CAUSES))
         free = FREE * slope * weight[2:].transpose(0, 1).flatten(0, 1)
         free_bias = (FREE * slope * bias[2:] + offset).T.flatten()
@@ -73,7 +74,6 @@ class LeanHazards(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``rul (B, Q)``, ``risk (B, K + 2, H)``, ``incidence (B, K, J)``."""
-        x = x * torch.sigmoid(x)
         steepness = torch.exp(torch.addmm(self.steepness_bias, x, self.steepness))
         centre = torch.addmm(self.centre_bias, x, self.centre) * steepness
         before_end = torch.exp(torch.matmul(centre, self.place))
@@ -91,8 +91,3 @@ class LeanHazards(nn.Module):
         incidence = torch.matmul(fails, self.cumulative)
         risk = torch.matmul(self.total, torch.matmul(fails, self.pick))
         return rul, risk, incidence
-
-
-def _padded(weight: Tensor) -> Tensor:
-    """For one more input, which counts for nothing."""
-    return nn.functional.pad(weight, (0, 1))

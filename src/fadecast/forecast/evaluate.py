@@ -19,7 +19,15 @@ from numpy.typing import ArrayLike, NDArray
 from fadecast.cell.life import CAUSES, Life
 from fadecast.errors import CheckError
 from fadecast.forecast import metrics, survival
-from fadecast.forecast.forecast import EDGES, HORIZONS, LONGEST, QUANTILES, RISKS, Forecasts
+from fadecast.forecast.forecast import (
+    EDGES,
+    HORIZONS,
+    LONGEST,
+    QUANTILES,
+    RISKS,
+    VIRTUAL_SENSORS,
+    Forecasts,
+)
 from fadecast.forecast.metrics import Floats
 from fadecast.forecast.questions import Asked, ask, followed, outcome
 from fadecast.forecast.scorecard import CellScore, Figure, Scorecard, decided
@@ -29,12 +37,16 @@ LANDMARKS: Final = (50, 100, 200, 500)
 
 _MEDIAN: Final = QUANTILES.index(0.5)
 _INTERVALS: Final = {"coverage_50": (1, 3), "coverage_90": (0, 4)}
+Z_90: Final = 1.645
+"""Spreads to both sides of the mean that hold 90 % of a normal distribution."""
 
 
 def evaluate(
     forecasts: Mapping[str, Forecasts],
     lives: Mapping[str, Life],
     landmarks: Sequence[int] = LANDMARKS,
+    *,
+    truth: Mapping[str, ArrayLike] | None = None,
 ) -> Scorecard:
     """Judge forecasts by what became of the cells.
 
@@ -43,10 +55,12 @@ def evaluate(
             table of scores does not hold it) leaves out the metrics that need it.
         lives: of at least these cells.
         landmarks: cycles at which cells are compared.
+        truth: ``(n, len(VIRTUAL_SENSORS))`` hidden states at the forecasts' cycles, by cell, of
+            those cells and (else NaN) those sensors that have any.
 
     Raises:
         ConfigError: there is no cell, or one has no life.
-        CheckError: a valid forecast is not finite.
+        CheckError: a valid forecast is not finite, or a truth has other cycles.
     """
     for name, forecast in forecasts.items():
         sound = np.isfinite(forecast.rul).all(axis=1) & np.isfinite(forecast.risk).all(axis=(1, 2))
@@ -61,11 +75,17 @@ def evaluate(
     rows = [asked.row[own] for own in asked.by_cell(len(parts))]
     rul = np.concatenate([f.rul[r] for f, r in zip(parts, rows, strict=True)]).astype(np.float64)
     risk = np.concatenate([f.risk[r] for f, r in zip(parts, rows, strict=True)]).astype(np.float64)
+    sensed = [_sensed(name, f, (truth or {}).get(name)) for name, f in forecasts.items()]
+    off, held = (
+        np.concatenate([whole[r] for whole, r in zip(each, rows, strict=True)])
+        for each in zip(*sensed, strict=True)
+    )
     steps = followed([lives[name] for name in forecasts])
     found = [
         *_life(asked, rul[:, _MEDIAN], "any_cycle"),
         *_intervals(asked, rul, steps, "any_cycle"),
         *_risks(asked, risk, steps, "any_cycle"),
+        *_sensors(asked, off, held, "any_cycle"),
     ]
     for landmark in landmarks:
         at, when = asked.at(landmark), f"at_{landmark}"
@@ -77,9 +97,10 @@ def evaluate(
             *_ranking(here, rul[at, _MEDIAN], when),
             *_incidences(here, np.array(incidence, np.float64), when),
             *_risks(here, risk[at], steps, when),
+            *_sensors(here, off[at], held[at], when),
         ]
-    held = _interval(asked, rul, steps, *_INTERVALS["coverage_90"])
-    return Scorecard(tuple(found), _cells(list(forecasts), lives, asked, rul[:, _MEDIAN], held))
+    inside = _interval(asked, rul, steps, *_INTERVALS["coverage_90"])
+    return Scorecard(tuple(found), _cells(list(forecasts), lives, asked, rul[:, _MEDIAN], inside))
 
 
 def evaluate_points(
@@ -221,6 +242,38 @@ def _risks(asked: Asked, risk: Floats, steps: survival.Steps, when: str) -> list
                 brier=metrics.brier(label, score, weight),
                 calibration_error=metrics.calibration_error(label, score, weight),
             )  # fmt: skip
+    return found
+
+
+def _sensed(
+    name: str, forecast: Forecasts, truth: ArrayLike | None
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """``(n, V)`` absolute error of each virtual sensor, NaN where the truth is unknown, and whether
+    that is within ``Z_90`` spreads."""
+    shape = len(forecast), len(VIRTUAL_SENSORS)
+    if truth is None or not forecast.virtual.shape[1]:
+        return np.full(shape, np.nan), np.zeros(shape, bool)
+    known = np.asarray(truth, np.float64)
+    if known.shape != shape:
+        raise CheckError(
+            f"truth of shape {known.shape} for forecasts of {shape}", where=f"cell {name!r}",
+            fix="Give a row a forecast and a column a sensor",
+        )  # fmt: skip
+    off = np.abs(forecast.virtual - known)
+    return off, off <= Z_90 * forecast.virtual_spread
+
+
+def _sensors(asked: Asked, off: Floats, held: NDArray[np.bool_], when: str) -> list[Figure]:
+    """Error and coverage of every virtual sensor, from the ``(n, V)`` of ``_sensed``."""
+    found: list[Figure] = []
+    for column, name in enumerate(VIRTUAL_SENSORS):
+        known = np.isfinite(off[:, column])
+        here = asked[known]
+        found += decided(
+            when, name, len(np.unique(here.cell)),
+            sensor_mae=metrics.mean(off[known, column], here.weight),
+            sensor_coverage_90=metrics.mean(held[known, column], here.weight),
+        )  # fmt: skip
     return found
 
 

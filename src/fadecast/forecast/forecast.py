@@ -7,6 +7,7 @@ another.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -33,6 +34,15 @@ horizon among them, so that no risk needs interpolation."""
 RISKS: Final = (*CAUSES, "pressure", "any")
 """Rows of a risk array: each cause, the pressure-related ones together, all together."""
 
+VIRTUAL_SENSORS: Final[dict[str, str]] = {
+    "anode_contact": "least fraction of the anode interface in contact during the cycle",
+    "cathode_coverage": "fraction of the cathode particles' surface that touches electrolyte",
+    "connected_cathode": "fraction of the active material that is connected",
+    "penetration": "depth of lithium in the separator / its thickness",
+}
+"""Hidden states that a forecast estimates, each from 0 to 1, with their units: φ_a, φ_c, θ and ℓ of
+``docs/physics.md``. Only a simulator knows them, so only a network trained on one tells them."""
+
 SCORE_COLUMNS: Final[dict[str, str]] = {
     **{f"rul_p{round(100 * q):02d}": "cycles" for q in QUANTILES},
     **{f"risk_{name}_{h}": f"probability within {h} cycles" for name in RISKS for h in HORIZONS},
@@ -40,7 +50,17 @@ SCORE_COLUMNS: Final[dict[str, str]] = {
     "novelty": "1 = as far out as 1 % of the training cycles",
     "valid": "bool",
 }
-"""Columns of a score table after ``cell_id`` and ``cycle_count``, with their units."""
+"""Columns of a score table after ``cell_id`` and ``cycle_count``, with their units; those of the
+virtual sensors follow (``score_columns``)."""
+
+
+def score_columns(sensors: Iterable[str]) -> dict[str, str]:
+    """``SCORE_COLUMNS`` and, for each of the given virtual sensors, its mean and its spread."""
+    columns = dict(SCORE_COLUMNS)
+    for name in sensors:
+        columns[f"virtual_{name}"] = VIRTUAL_SENSORS[name]
+        columns[f"virtual_{name}_std"] = "one standard deviation of it"
+    return columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +75,10 @@ class Forecasts:
         soh: ``(n,)`` estimated discharge capacity over nominal capacity.
         novelty: ``(n,)`` distance from the training cycles; above 1 is farther than 99 % of them.
         valid: ``(n,)`` bool; False where this cycle carried no usable charge information.
+        virtual: ``(n, len(VIRTUAL_SENSORS))`` estimated hidden states; ``(n, 0)`` where a model
+            has none. Of those that a network was never taught (``supervised`` of its ``virtual``,
+            ``virtual_sensors`` of a bundle) it says nothing.
+        virtual_spread: one standard deviation of each, above 0.
     """
 
     cycle_count: NDArray[np.int64]
@@ -64,6 +88,8 @@ class Forecasts:
     soh: NDArray[np.float32]
     novelty: NDArray[np.float32]
     valid: NDArray[np.bool_]
+    virtual: NDArray[np.float32]
+    virtual_spread: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.cycle_count)
@@ -71,18 +97,23 @@ class Forecasts:
     def __getitem__(self, rows: slice | NDArray[np.bool_] | NDArray[np.int64]) -> Forecasts:
         return Forecasts(*(getattr(self, f.name)[rows] for f in fields(self)))
 
-    def columns(self) -> dict[str, NDArray[np.generic]]:
-        """``cycle_count`` and the ``SCORE_COLUMNS`` by name, each ``(n,)``."""
+    def columns(self, sensors: Iterable[str] = ()) -> dict[str, NDArray[np.generic]]:
+        """``cycle_count`` and the ``score_columns(sensors)`` by name, each ``(n,)``."""
         out: dict[str, NDArray[np.generic]] = {"cycle_count": self.cycle_count}
         for i, q in enumerate(QUANTILES):
             out[f"rul_p{round(100 * q):02d}"] = self.rul[:, i]
         for i, name in enumerate(RISKS):
             for j, h in enumerate(HORIZONS):
                 out[f"risk_{name}_{h}"] = self.risk[:, i, j]
-        return out | {"soh": self.soh, "novelty": self.novelty, "valid": self.valid}
+        out |= {"soh": self.soh, "novelty": self.novelty, "valid": self.valid}
+        for name in sensors:
+            column = list(VIRTUAL_SENSORS).index(name)
+            out[f"virtual_{name}"] = self.virtual[:, column]
+            out[f"virtual_{name}_std"] = self.virtual_spread[:, column]
+        return out
 
 
 __all__ = [
     "CAUSES", "EDGES", "HORIZONS", "LONGEST", "PER_OCTAVE", "PRESSURE_CAUSES", "QUANTILES",
-    "RISKS", "SCORE_COLUMNS", "Forecasts",
+    "RISKS", "SCORE_COLUMNS", "VIRTUAL_SENSORS", "Forecasts", "score_columns",
 ]  # fmt: skip

@@ -62,6 +62,10 @@ METRICS: Final[dict[str, Metric]] = {
     "calibration_error": Metric(
         "1", "lower", "Mean gap between predicted risk and observed frequency, over ten bins."
     ),
+    "sensor_mae": Metric("1", "lower", "Mean absolute error of a virtual sensor."),
+    "sensor_coverage_90": Metric(
+        "1", "0.9", "Share of hidden states within 1.645 spreads of what the sensor says."
+    ),
 }  # fmt: skip
 """Every metric an evaluation may report, by name."""
 
@@ -72,7 +76,8 @@ class Figure:
 
     Args:
         when: ``any_cycle`` or ``at_<landmark>``.
-        what: the risk that is judged, such as ``any_50`` or ``contact_loss``; empty for the life.
+        what: the risk that is judged, such as ``any_50`` or ``contact_loss``, or the virtual
+            sensor; empty for the life.
         metric: one of ``METRICS``.
         value: finite.
         cells: number of cells that decided it.

@@ -222,6 +222,8 @@ def _spread(
         soh=observed_soh(sequence)[rows],
         novelty=np.zeros(len(rows), np.float32),
         valid=moved[:, 0].numpy() > 0,
+        virtual=np.zeros((len(rows), 0), np.float32),
+        virtual_spread=np.zeros((len(rows), 0), np.float32),
     )
 
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fadecast.cell.design import encode_design
 from fadecast.cell.life import CAUSES
+from fadecast.forecast.forecast import VIRTUAL_SENSORS
 from fadecast.learn.config import TrainingConfig
 from fadecast.learn.dataset import CellSequence
 from fadecast.network.forecaster import Features, Forecaster, valid_cycles
@@ -28,7 +29,8 @@ class Batch(NamedTuple):
     a population of thousands of cells must fit into memory, and noise there is 1e-3 of a spread.
 
     ``weight`` is 1 / (number of cycles of the cell), 0 where padded, so that cells count alike;
-    ``soh_weight`` likewise over the cycles whose capacity was observed.
+    ``soh_weight`` likewise over the cycles whose capacity was observed. ``virtual`` are the hidden
+    states in half precision, ``virtual_known`` where there are any, 0 or 1.
     """
 
     described: Tensor
@@ -41,6 +43,8 @@ class Batch(NamedTuple):
     weight: Tensor
     soh: Tensor
     soh_weight: Tensor
+    virtual: Tensor
+    virtual_known: Tensor
 
     @property
     def features(self) -> Features:
@@ -72,6 +76,10 @@ def to_tensors(sequence: CellSequence, forecaster: Forecaster) -> Batch:
     life = alive.life
     soh = torch.tensor(_smooth(s.field("discharge_throughput")))[valid]
     known = torch.isfinite(soh)
+    truth = alive.truth
+    if truth is None:
+        truth = np.full((len(s), len(VIRTUAL_SENSORS)), np.nan, np.float16)
+    hidden = torch.tensor(truth)[valid]
     cause = CAUSES.index(life.cause) if life.cause is not None else -1
     return Batch(
         described=features.described[0].half(),
@@ -84,6 +92,8 @@ def to_tensors(sequence: CellSequence, forecaster: Forecaster) -> Batch:
         weight=torch.full((len(count),), 1 / max(len(count), 1)),
         soh=torch.where(known, soh, 0.0),
         soh_weight=known / known.sum().clamp(min=1),
+        virtual=hidden.nan_to_num(),
+        virtual_known=torch.isfinite(hidden),
     )
 
 

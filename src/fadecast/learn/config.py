@@ -65,9 +65,10 @@ class TrainingConfig(_Section):
     """How the network is fitted.
 
     ``patience`` epochs without a better validation likelihood end the training; without validation
-    cells all ``epochs`` run. ``soh_weight`` is the share of the state-of-health loss, ``cycles``
-    the share of a batch's cycles whose likelihood is taken at a step. With ``prefix``, a cell of
-    more cycles enters an epoch up to a random one of them.
+    cells all ``epochs`` run. ``soh_weight`` is the share of the state-of-health loss,
+    ``virtual_weight`` that of the virtual sensors (0: they are not taught), ``cycles`` the share of
+    a batch's cycles whose likelihood is taken at a step. With ``prefix``, a cell of more cycles
+    enters an epoch up to a random one of them.
     """
 
     epochs: _Count = 60
@@ -77,6 +78,7 @@ class TrainingConfig(_Section):
     weight_decay: _NotNegative = 1e-2
     gradient_clip: _Positive = 1.0
     soh_weight: _NotNegative = 0.1
+    virtual_weight: _NotNegative = 0.1
     cycles: Annotated[float, Field(gt=0, le=1)] = 1.0
     prefix: _Count | None = None
     seed: int = 0

@@ -7,7 +7,7 @@ import inspect
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -21,17 +21,23 @@ from fadecast.cell.record import CellMetadata, CellSpec
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import FIELDS, CycleSummaries
 from fadecast.errors import CheckError, TrainingError
+from fadecast.learn.truth import Truth, read_truth
 from fadecast.network import arithmetic, batch, summary
 from fadecast.network.batch import summarise_record
 
 
 @dataclass(frozen=True, slots=True)
 class CellSequence:
-    """One cell: what is declared of it, its cycles, and when it failed or was last seen alive."""
+    """One cell: what is declared of it, its cycles, and when it failed or was last seen alive.
+
+    ``truth`` are its hidden states after each cycle, if a simulator knows them: for labels and for
+    judging only, never an input.
+    """
 
     metadata: CellMetadata
     summaries: CycleSummaries
     life: Life
+    truth: Truth | None = None
 
     @property
     def cell_id(self) -> str:
@@ -54,7 +60,8 @@ class CellSequence:
     def until(self, cycle: float) -> CellSequence:
         """The cycles up to and with ``cycle``; the life stays what it is."""
         rows = self.summaries.cycle_count <= cycle
-        return CellSequence(self.metadata, self.summaries[rows], self.life)
+        truth = None if self.truth is None else self.truth[rows]
+        return CellSequence(self.metadata, self.summaries[rows], self.life, truth)
 
 
 def load_sequences(
@@ -66,7 +73,7 @@ def load_sequences(
     and of the arithmetic, so neither changed data nor changed code can meet an old summary.
 
     Raises:
-        TrainingError: a source is not in the store, or no cell is left.
+        TrainingError: a source is not in the store, no cell is left, or the truth is damaged.
     """
     metadata = [store.metadata(cell_id) for cell_id in store.cell_ids()]
     missing = sorted(set(sources or ()) - {m.source for m in metadata})
@@ -83,15 +90,17 @@ def load_sequences(
             out.append(CellSequence(m, summaries, find_life(summaries, m, end_of_life)))
     if not out:
         raise TrainingError("no cells with a cycle", where=str(store.path), fix="Ingest some first")
-    return out
+    truth = read_truth(store.path, {s.cell_id: s.summaries.cycle_count for s in out})
+    return [replace(s, truth=truth.get(s.cell_id)) for s in out]
 
 
 def data_digest(sequences: Iterable[CellSequence]) -> str:
-    """SHA-256 over cells, cycles, values and lives, independent of order."""
+    """SHA-256 over cells, cycles, values, lives and truth, independent of order."""
     total = hashlib.sha256()
     for s in sorted(sequences, key=lambda s: s.cell_id):
         total.update(f"{s.cell_id} {s.life}\n".encode())
-        for array in (s.summaries.cycle_count, s.summaries.values, s.summaries.observed):
+        arrays = s.summaries.cycle_count, s.summaries.values, s.summaries.observed, s.truth
+        for array in arrays[: 3 + (s.truth is not None)]:
             total.update(np.ascontiguousarray(array).view(np.uint8).data)
     return total.hexdigest()
 

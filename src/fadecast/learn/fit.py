@@ -18,7 +18,7 @@ from fadecast.cell.design import encode_design
 from fadecast.cell.life import CAUSES
 from fadecast.errors import TrainingError
 from fadecast.learn.batches import Batch, ordered_loader, training_loader, valid_rows
-from fadecast.learn.calibrate import fit_novelty, fit_recalibration
+from fadecast.learn.calibrate import fit_novelty, fit_recalibration, fit_spreads
 from fadecast.learn.config import TrainingConfig
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.module import ForecasterModule
@@ -27,7 +27,7 @@ from fadecast.network.forecaster import Forecaster, ForecasterConfig, Hidden
 _CELLS: Final = 8
 _ENOUGH: Final = 600
 """Cells from which scales, recalibration and novelty are taken."""
-_TARGETS: Final = ("after", "until", "cause", "weight")
+_TARGETS: Final = ("after", "until", "cause", "weight", "virtual", "virtual_known")
 
 _KEPT: Final[dict[str, Any]] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
 
@@ -71,6 +71,8 @@ def fit(
     torch.manual_seed(training.seed)
     forecaster = Forecaster(network)
     _fit_scales(forecaster, train)
+    if training.virtual_weight > 0:
+        forecaster.virtual.supervised.copy_(_taught(train))
     module = ForecasterModule(forecaster, training)
     shuffled = training_loader(train, forecaster, training)
     watched = ordered_loader(validation, forecaster, training.batch_cells) if validation else None
@@ -111,19 +113,28 @@ def _fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
     forecaster.hazards.fit(torch.tensor([float(cause in causes) for cause in CAUSES]))
 
 
+def _taught(train: Sequence[CellSequence]) -> torch.Tensor:
+    """0/1 for every virtual sensor whether any training cell comes with its truth."""
+    known = [np.isfinite(s.truth).any(0) for s in train if s.truth is not None]
+    return torch.tensor(np.any(known, 0) if known else 0.0)
+
+
 def _finish(
     forecaster: Forecaster, train: Sequence[CellSequence], validation: Sequence[CellSequence]
 ) -> None:
     """Recalibration on the validation cells, novelty on the training cells."""
-    if any(s.life.failed for s in validation):
-        logits, targets = [], []
-        for batch in ordered_loader(_some(validation), forecaster, _CELLS):
-            real = batch.weight > 0
-            logits.append(forecaster.hazards(_hidden(forecaster, batch).memory[real]).detach())
-            targets.append([getattr(batch, name)[real] for name in _TARGETS])
-        fit_recalibration(
-            forecaster, torch.cat(logits), *map(torch.cat, zip(*targets, strict=True))
-        )
+    memory, targets = [], []
+    for batch in ordered_loader(_some(validation), forecaster, _CELLS):
+        real = batch.weight > 0
+        memory.append(_hidden(forecaster, batch).memory[real])
+        targets.append([getattr(batch, name)[real] for name in _TARGETS])
+    if memory:
+        after, until, cause, weight, truth, known = map(torch.cat, zip(*targets, strict=True))
+        if any(s.life.failed for s in validation):
+            with torch.no_grad():
+                logits = torch.cat([forecaster.hazards(part) for part in memory])
+            fit_recalibration(forecaster, logits, after, until, cause, weight)
+        fit_spreads(forecaster, torch.cat(memory), truth.float(), known, weight)
     batches = ordered_loader(_some(train), forecaster, _CELLS)
     fit_novelty(forecaster, [_hidden(forecaster, b).encoding[b.weight > 0] for b in batches])
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fadecast.learn.batches import Batch
 from fadecast.learn.config import TrainingConfig
-from fadecast.learn.losses import competing_risks_nll
+from fadecast.learn.losses import competing_risks_nll, sensor_nll
 from fadecast.network.forecaster import Forecaster
 from fadecast.network.heads import log_hazards
 
@@ -33,19 +33,22 @@ class ForecasterModule(lightning.LightningModule):
         torch.manual_seed(int(seeds.generate_state(1)[0]))
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """Likelihood and a small loss that keeps the state of health true."""
-        likelihood, health = self._losses(batch)
-        both = {"train_nll": likelihood, "train_soh": health}
-        self.log_dict(both, batch_size=len(batch.design), on_epoch=True, on_step=False)
-        return likelihood + self.config.soh_weight * health
+        """Likelihood, and small losses that keep the state of health and the sensors true."""
+        losses = self._losses(batch)
+        named = {f"train_{name}": value for name, value in losses.items()}
+        self.log_dict(named, batch_size=len(batch.design), on_epoch=True, on_step=False)
+        weights = {"soh": self.config.soh_weight, "virtual": self.config.virtual_weight}
+        return losses["nll"] + sum(w * losses[n] for n, w in weights.items() if n in losses)
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         """What early stopping watches."""
-        likelihood, health = self._losses(batch)
-        self.log("validation_nll", likelihood, batch_size=len(batch.design), prog_bar=True)
-        self.log("validation_soh", health, batch_size=len(batch.design))
+        for name, value in self._losses(batch).items():
+            self.log(
+                f"validation_{name}", value, batch_size=len(batch.design), prog_bar=name == "nll"
+            )
 
-    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        """By name; that of the virtual sensors where the network is taught any."""
         hidden = self.forecaster.recall(batch.features, batch.design, batch.elapsed)
         # The likelihood of a row costs more than its memory, and neighbours say nearly the same.
         chosen = batch.weight > 0
@@ -56,10 +59,16 @@ class ForecasterModule(lightning.LightningModule):
         rows = competing_risks_nll(
             hazards, batch.after[chosen], batch.until[chosen], batch.cause[chosen]
         )
-        nll = (rows * weight[chosen]).sum() / weight.sum().clamp(min=1e-12)
+        losses = {"nll": (rows * weight[chosen]).sum() / weight.sum().clamp(min=1e-12)}
         off = torch.nn.functional.smooth_l1_loss(hidden.soh, batch.soh, reduction="none", beta=0.01)
         cells = len(batch.design)
-        return nll, (off * batch.soh_weight).sum() / cells
+        losses["soh"] = (off * batch.soh_weight).sum() / cells
+        if self.forecaster.virtual.names:
+            mean, spread = self.forecaster.virtual(hidden.memory)
+            told = sensor_nll(mean, spread, batch.virtual.float())
+            of_cells = (batch.weight.unsqueeze(2) * batch.virtual_known * told).sum((0, 1)) / cells
+            losses["virtual"] = of_cells.mean()
+        return losses
 
     def configure_optimizers(self) -> Any:
         """AdamW with one cycle of the learning rate; biases do not decay."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from fadecast.cell.design import encode_design
 from fadecast.forecast.forecast import Forecasts
 from fadecast.learn.dataset import CellSequence
-from fadecast.network.forecaster import Forecaster
+from fadecast.network.forecaster import Forecaster, ForecastTensors
 
 _CELLS = 64
 
@@ -29,6 +30,16 @@ def forecast_cells(
     return {s.cell_id: out[s.cell_id] for s in sequences}
 
 
+def known_truth(
+    forecaster: Forecaster, sequences: Sequence[CellSequence]
+) -> dict[str, NDArray[np.float64]]:
+    """The hidden states of simulated cells, by cell id: what ``evaluate`` holds the virtual sensors
+    against. NaN for the sensors that the network was not taught."""
+    taught = forecaster.virtual.supervised.numpy() > 0
+    known = {s.cell_id: s.truth for s in sequences if s.truth is not None}
+    return {name: np.where(taught, truth, np.nan) for name, truth in known.items()}
+
+
 @torch.no_grad()
 def _forecast(forecaster: Forecaster, cells: Sequence[CellSequence]) -> dict[str, Forecasts]:
     values, observed, elapsed = (
@@ -37,10 +48,7 @@ def _forecast(forecaster: Forecaster, cells: Sequence[CellSequence]) -> dict[str
     )
     design = torch.from_numpy(np.stack([encode_design(s.spec) for s in cells]))
     tensors = forecaster.forecast_sequence(values, observed, design, elapsed)
-    return {
-        s.cell_id: Forecasts(s.summaries.cycle_count, *_rows(tensors, row, len(s.summaries)))
-        for row, s in enumerate(cells)
-    }
+    return {s.cell_id: _rows(tensors, row, s.summaries.cycle_count) for row, s in enumerate(cells)}
 
 
 def _inputs(sequence: CellSequence) -> tuple[Tensor, Tensor, Tensor]:
@@ -52,7 +60,6 @@ def _inputs(sequence: CellSequence) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _rows(tensors: Sequence[Tensor], row: int, length: int) -> Iterator[np.ndarray]:
-    *numbers, valid = (tensor[row, :length].numpy() for tensor in tensors)
-    yield from numbers
-    yield valid > 0
+def _rows(tensors: ForecastTensors, row: int, cycle_count: NDArray[np.int64]) -> Forecasts:
+    arrays = {name: x[row, : len(cycle_count)].numpy() for name, x in tensors._asdict().items()}
+    return Forecasts(cycle_count, **arrays | {"valid": arrays["valid"] > 0})

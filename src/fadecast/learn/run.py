@@ -81,7 +81,13 @@ def load_run(run_id: str, tracking: TrackingConfig | None = None) -> tuple[Forec
     config = TrainConfig.from_mapping(data["config"], where=f"run {run_id}")
     split = Split(**{part: tuple(cells) for part, cells in data["split"].items()})
     forecaster = Forecaster(config.network)
-    forecaster.load_state_dict(state)
+    try:
+        forecaster.load_state_dict(state)
+    except RuntimeError as error:
+        raise TrainingError(
+            "its network is of another version of this library", where=f"run {run_id}",
+            fix="Train again, or install the version that trained it",
+        ) from error  # fmt: skip
     info = RunInfo(config, split, data["data_digest"], data["store"], run_id, metrics)
     return forecaster.eval(), info
 

@@ -20,7 +20,7 @@ from fadecast.learn.baselines import all_baselines
 from fadecast.learn.config import TrainConfig
 from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
 from fadecast.learn.fit import fit
-from fadecast.learn.predict import forecast_cells
+from fadecast.learn.predict import forecast_cells, known_truth
 from fadecast.learn.run import RunInfo, save_run
 from fadecast.learn.split import PARTS, Split, split_cells
 from fadecast.learn.tracking import PARAM_LENGTH, Run, environment, find_run, tracked
@@ -91,7 +91,10 @@ def train(
             progress=console is not None, callbacks=[_EpochMetrics(run)],
         )  # fmt: skip
         forecasts = forecast_cells(forecaster, parts["test"])
-        scorecards[NETWORK] = evaluate(forecasts, {s.cell_id: s.life for s in parts["test"]})
+        scorecards[NETWORK] = evaluate(
+            forecasts, {s.cell_id: s.life for s in parts["test"]},
+            truth=known_truth(forecaster, parts["test"]),
+        )  # fmt: skip
         run.scorecard(scorecards[NETWORK])
         save_run(run, info, forecaster)
     return TrainResult(run, info, forecaster, tuple(parts["test"]), forecasts, scorecards)

@@ -19,6 +19,7 @@ from fadecast.network.encoder import Encoder
 from fadecast.network.heads import HazardHead, Readout, log_hazards
 from fadecast.network.memory import GatedMemory, LeakyAverages
 from fadecast.network.scaler import Scaler
+from fadecast.network.virtual import VirtualSensors
 
 _CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
 LEAST_CHARGE = 0.01
@@ -67,6 +68,8 @@ class ForecastTensors(NamedTuple):
     soh: Tensor
     novelty: Tensor
     valid: Tensor
+    virtual: Tensor
+    virtual_spread: Tensor
 
 
 class Features(NamedTuple):
@@ -104,6 +107,7 @@ class Forecaster(nn.Module):
         self.recalibration = Recalibration()
         self.novelty = Novelty(width)
         self.readout = Readout()
+        self.virtual = VirtualSensors(width)
         nn.init.zeros_(self.health.weight)
         nn.init.zeros_(self.health.bias)
         # age; last capacity and whether there was one; memory's output for invalid cycles is the
@@ -152,6 +156,7 @@ class Forecaster(nn.Module):
             self._health(recalled, out[0]).squeeze(1),
             (out[4] + self.encoder.strangeness(design)).squeeze(1),
             valid.squeeze(1),
+            *self.virtual(recalled),
         )  # fmt: skip
         return torch.cat([age, kept], 1), forecast
 

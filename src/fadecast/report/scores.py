@@ -33,7 +33,8 @@ class Scores:
     """A score table.
 
     Args:
-        forecasts: by cell, sorted by name; their incidence is empty, a table does not hold it.
+        forecasts: by cell, sorted by name, without incidence and virtual sensors: a table does
+            not hold the one, and the page does not show the other.
         bundle: fingerprint of the bundle that made them; empty if not stated.
         end_of_life: what that bundle calls a failure; the default if not stated.
     """
@@ -155,12 +156,13 @@ def _check(
 def _forecasts(cycle: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]) -> Forecasts:
     single: Any = {name: values.astype(np.float32) for name, values in columns.items()}
     risk = np.stack([single[name] for name in _RISK], axis=1)
+    none = np.zeros((len(cycle), 0), np.float32)
     return Forecasts(
         cycle,
         np.stack([single[name] for name in _RUL], axis=1).reshape(-1, len(QUANTILES)),
         risk.reshape(-1, len(RISKS), len(HORIZONS)),
         np.zeros((len(cycle), len(CAUSES), 0), np.float32),
-        single["soh"], single["novelty"], columns["valid"] > 0,
+        single["soh"], single["novelty"], columns["valid"] > 0, none, none,
     )  # fmt: skip
 
 

@@ -29,12 +29,19 @@ from fadecast.cell.life import CAUSES
 from fadecast.cell.samples import CHANNELS, OBSERVED
 from fadecast.cell.summaries import FIELDS
 from fadecast.errors import BundleError, TamperedError
-from fadecast.forecast.forecast import EDGES, HORIZONS, QUANTILES, RISKS, SCORE_COLUMNS
+from fadecast.forecast.forecast import (
+    EDGES,
+    HORIZONS,
+    QUANTILES,
+    RISKS,
+    SCORE_COLUMNS,
+    VIRTUAL_SENSORS,
+)
 from fadecast.runtime.audit import audit
 from fadecast.runtime.signature import SIGNATURE, check
 
 FORMAT: Final = "fadecast-bundle"
-VERSION: Final = 2
+VERSION: Final = 3
 MANIFEST: Final = "manifest.json"
 SUMMARIZE: Final = "summarize.onnx"
 FORECAST: Final = "forecast.onnx"
@@ -47,7 +54,7 @@ LARGEST: Final = 16 << 20
 
 KEYS: Final = frozenset(
     {"format", "version", "fingerprint", "files", "tables", "graphs", "training", "end_of_life",
-     "versions"}
+     "versions", "virtual_sensors"}
 )  # fmt: skip
 SECTIONS: Final = ("files", "graphs", "training", "end_of_life", "versions")
 """Keys that hold a table of their own (``tables`` too; that is compared as a whole)."""
@@ -90,6 +97,7 @@ def tables() -> dict[str, Any]:
         "horizons_cycles": list(HORIZONS),
         "quantiles": list(QUANTILES),
         "edges_cycles": list(EDGES),
+        "virtual_sensors": [[name, unit] for name, unit in VIRTUAL_SENSORS.items()],
         "score_columns": [[name, unit] for name, unit in SCORE_COLUMNS.items()],
         "cycle_rule": {
             "closes": "cycle_count changes where it is recorded; else one nominal capacity of "
@@ -134,6 +142,8 @@ def graphs(summary_state: int, forecast_state: int) -> dict[str, Any]:
                 ["soh", [batch], "discharge capacity / nominal capacity"],
                 ["novelty", [batch], "1 = as far out as 1 % of the training cycles"],
                 ["valid", [batch], "0 or 1"],
+                ["virtual", [batch, len(VIRTUAL_SENSORS)], "tables.virtual_sensors"],
+                ["virtual_spread", [batch, len(VIRTUAL_SENSORS)], "one standard deviation"],
             ],
         },
     }
@@ -187,6 +197,9 @@ def read_bundle(
         _tampered(folder / MANIFEST, f"its keys are not {sorted(KEYS)}, {SECTIONS} being tables")
     if set(manifest["files"]) != set(FILES):
         _tampered(folder / MANIFEST, f"it lists {sorted(manifest['files'])}, not {sorted(FILES)}")
+    taught = manifest["virtual_sensors"]
+    if taught != [name for name in VIRTUAL_SENSORS if isinstance(taught, list) and name in taught]:
+        _tampered(folder / MANIFEST, f"its virtual sensors are not of {list(VIRTUAL_SENSORS)}")
     _agree(manifest["tables"], folder)
     files = {name: _read(folder, name) for name in FILES}
     for name, data in files.items():

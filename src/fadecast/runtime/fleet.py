@@ -19,7 +19,15 @@ from fadecast.cell.record import CellSpec
 from fadecast.cell.samples import BEGIN, Samples
 from fadecast.cell.summaries import INDEX, N_FIELDS
 from fadecast.errors import CheckError
-from fadecast.forecast.forecast import CAUSES, EDGES, HORIZONS, QUANTILES, RISKS, Forecasts
+from fadecast.forecast.forecast import (
+    CAUSES,
+    EDGES,
+    HORIZONS,
+    QUANTILES,
+    RISKS,
+    VIRTUAL_SENSORS,
+    Forecasts,
+)
 from fadecast.runtime.summarise import cut, fold
 
 if TYPE_CHECKING:
@@ -264,6 +272,8 @@ _OUTPUTS: Final[tuple[tuple[tuple[int, ...], type[np.generic]], ...]] = (
     ((), np.float32),
     ((), np.float32),
     ((), np.bool_),
+    ((len(VIRTUAL_SENSORS),), np.float32),
+    ((len(VIRTUAL_SENSORS),), np.float32),
 )
 """Shape per row and dtype of what a ``Forecasts`` holds beside the cycle count."""
 

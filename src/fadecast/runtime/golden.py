@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 TOLERANCE: Final = 1e-5
 """Largest allowed error: absolute, or relative where the number is larger than 1."""
 
-OUTPUTS: Final = ("rul", "risk", "incidence", "soh", "novelty", "valid")
+OUTPUTS: Final = (
+    "rul", "risk", "incidence", "soh", "novelty", "valid", "virtual", "virtual_spread",
+)  # fmt: skip
 
 Array = NDArray[Any]
 
@@ -34,8 +36,8 @@ class Golden:
         samples: ``(n, 6)``; observed_samples: ``(n, 4)``; window: ``(3,)``.
         summary: ``(N_FIELDS,)`` and summary_observed: what ``summarize.onnx`` has to say.
         cycle_count: ``(t,)``; values, observed: ``(t, N_FIELDS)``; design: ``(N_DESIGN,)``.
-        rul, risk, incidence, soh, novelty, valid: ``(t, …)`` what ``forecast.onnx`` has to say,
-            the state carried from cycle to cycle.
+        rul, risk, …: ``(t, …)`` ``OUTPUTS``, what ``forecast.onnx`` has to say, the state carried
+            from cycle to cycle.
     """
 
     samples: Array
@@ -53,6 +55,8 @@ class Golden:
     soh: Array
     novelty: Array
     valid: Array
+    virtual: Array
+    virtual_spread: Array
 
     def to_bytes(self) -> bytes:
         """As ``runtime.arrays``: of a life's summaries only what was observed, and packed bits."""

@@ -28,6 +28,8 @@ class Step(NamedTuple):
     soh: Floats
     novelty: Floats
     valid: NDArray[np.bool_]
+    virtual: Floats
+    virtual_spread: Floats
 
 
 class Session:
@@ -101,6 +103,11 @@ class Session:
         """What the bundle says of itself."""
         return self.bundle.manifest
 
+    @property
+    def virtual_sensors(self) -> tuple[str, ...]:
+        """Those of ``VIRTUAL_SENSORS`` that it was taught; of the others it says nothing."""
+        return tuple(self.manifest["virtual_sensors"])
+
     def summarize(
         self, state: ArrayLike, samples: ArrayLike, observed: ArrayLike, window: ArrayLike
     ) -> tuple[Floats, Floats, Floats]:
@@ -139,11 +146,12 @@ class Session:
         Returns:
             The new state, and the forecasts.
         """
-        after, rul, risk, incidence, soh, novelty, valid = _run(
+        after, *said = _run(
             self._forecast, state=state, values=values, observed=observed, design=design,
             elapsed=elapsed,
         )  # fmt: skip
-        return after, Step(rul, risk, incidence, soh, novelty, valid > 0.5)
+        step = Step(*said)
+        return after, step._replace(valid=step.valid > 0.5)
 
     def stream(self, spec: CellSpec) -> Stream:
         """A stream of one cell, from its first sample on."""

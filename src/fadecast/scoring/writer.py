@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,19 +16,20 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fadecast import __version__
-from fadecast.forecast.forecast import SCORE_COLUMNS, Forecasts
+from fadecast.forecast.forecast import Forecasts, score_columns
 from fadecast.runtime.session import Session
 
-UNITS: Final = {"cell_id": "name", "cycle_count": "1"} | SCORE_COLUMNS
-"""Columns of a score table with their units."""
 
-
-def score_schema(fingerprint: str, end_of_life: Mapping[str, Any]) -> pa.Schema:
-    """The schema; in its metadata the units, the bundle and what that calls a failure."""
+def score_schema(
+    fingerprint: str, end_of_life: Mapping[str, Any], sensors: Sequence[str]
+) -> pa.Schema:
+    """The schema, with columns of the given virtual sensors; in its metadata the units, the bundle
+    and what that calls a failure."""
+    units = {"cell_id": "name", "cycle_count": "1"} | score_columns(sensors)
     types = {"cell_id": pa.string(), "cycle_count": pa.int64(), "valid": pa.bool_()}
     columns = [
         pa.field(name, types.get(name, pa.float32()), nullable=False, metadata={"unit": unit})
-        for name, unit in UNITS.items()
+        for name, unit in units.items()
     ]
     return pa.schema(
         columns,
@@ -37,7 +38,7 @@ def score_schema(fingerprint: str, end_of_life: Mapping[str, Any]) -> pa.Schema:
             "fadecast.version": __version__,
             "fadecast.bundle": fingerprint,
             "fadecast.end_of_life": json.dumps(dict(end_of_life)),
-            "fadecast.units": json.dumps(UNITS),
+            "fadecast.units": json.dumps(units),
         },
     )
 
@@ -47,7 +48,10 @@ class ScoreWriter:
 
     def __init__(self, out: Path, session: Session) -> None:
         self._out = out
-        self._schema = score_schema(session.fingerprint, session.manifest["end_of_life"])
+        self._sensors = session.virtual_sensors
+        self._schema = score_schema(
+            session.fingerprint, session.manifest["end_of_life"], self._sensors
+        )
         self.rows = 0
 
     def __enter__(self) -> ScoreWriter:
@@ -63,7 +67,10 @@ class ScoreWriter:
         if not len(forecasts):
             return
         names = pa.array(cell_ids, pa.string()).take(pa.array(cell))
-        arrays = [names, *(pa.array(column) for column in forecasts.columns().values())]
+        arrays = [
+            names,
+            *(pa.array(column) for column in forecasts.columns(self._sensors).values()),
+        ]
         self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self.rows += len(forecasts)
 
