@@ -22,6 +22,7 @@ from fadecast.cell.summaries import BINS, FIELDS
 from fadecast.forecast import survival
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.features import cycle_features
+from fadecast.learn.truth import hidden_states
 
 HORIZON: Final = 50
 EVERY: Final = 5
@@ -119,14 +120,7 @@ def features(cell: CellSequence, row: NDArray[np.int64], what: str) -> NDArray[n
 def hidden_truth(store: Path, cells: Sequence[CellSequence]) -> dict[str, NDArray[np.float32]]:
     """Hidden states after every cycle ``(n, states)``, by cell; for the ceiling alone."""
     wanted = {cell.cell_id for cell in cells}
-    out = {}
-    for path in sorted((store / "truth").glob("*.npz")):
-        with np.load(path, allow_pickle=False) as truth:
-            ends = np.cumsum(truth["until"])
-            for name, end, length in zip(truth["cell_id"], ends, truth["until"], strict=True):
-                if str(name) in wanted:
-                    out[str(name)] = truth["hidden"][end - length : end]
-    return out
+    return {name: states for name, _, states in hidden_states(store) if name in wanted}
 
 
 def stacked(

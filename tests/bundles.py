@@ -83,7 +83,7 @@ def tiny_network(seed: int = 0, hidden: int = 16, layers: int = 2) -> tuple[Summ
         forecaster.health.weight.normal_(0, 0.1)
         forecaster.hazards.second.weight.mul_(2)
         forecaster.recalibration.offset.normal_(0, 0.1)
-        forecaster.virtual.linear.weight.normal_(0, 1)
+        forecaster.virtual.linear.weight.normal_(0, 0.2)
         forecaster.virtual.scale.uniform_(0.5, 2)
         taught = [float(name in TAUGHT) for name in VIRTUAL_SENSORS]
         forecaster.virtual.supervised.copy_(torch.tensor(taught))

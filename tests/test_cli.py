@@ -23,8 +23,9 @@ from fadecast.cli import main
 from fadecast.cli.jobs import open_record, replay
 from fadecast.cli.refusal import refuse
 from fadecast.errors import ConfigError, FadecastError
+from fadecast.forecast.forecast import score_columns
 from fadecast.runtime import Session
-from tests.bundles import bundle, made_up_columns, made_up_cycles, made_up_record
+from tests.bundles import TAUGHT, bundle, made_up_columns, made_up_cycles, made_up_record
 
 __all__ = ["bundle"]
 
@@ -182,13 +183,23 @@ def test_from_a_recording_to_scores_and_their_judgement(
     rows = [json.loads(line) for line in from_file.splitlines()]
     assert len(rows) >= 5
     batch = pq.read_table(scores).to_pylist()
+    taught = list(score_columns(TAUGHT))[-4:]
+    assert [name for name in rows[0] if name.startswith("virtual_")] == taught
     for others in (map(json.loads, from_store.splitlines()), batch):
         for row, other in zip(rows, others, strict=True):
             assert row["cycle_count"] == other["cycle_count"]
-            for name in ("rul_p50", "risk_any_50", "soh"):
+            for name in ("rul_p50", "risk_any_50", "soh", *taught):
                 assert row[name] == pytest.approx(other[name], rel=1e-5)
+    (store / "truth").mkdir()
+    hidden = np.array([[row["virtual_penetration"] + 0.1] for row in rows], np.float32)
+    np.savez(
+        store / "truth" / "shard-00000.npz", cell_id=np.array(["made-up"]),
+        until=np.array([len(rows)]), columns=np.array(["penetration"]), hidden=hidden,
+    )  # fmt: skip
     assert run("evaluate", scores, "-s", store, "-o", card) == 0
-    assert json.loads(card.read_text())["cells"] == 1
+    judged = json.loads(card.read_text())
+    assert judged["cells"] == 1
+    assert judged["figures"]["any_cycle.penetration.sensor_mae"] == pytest.approx(0.1, abs=1e-3)
     assert run("report", scores, "-o", folder / "report.html", "-s", store) == 0
     assert "made-up" in (folder / "report.html").read_text()
 

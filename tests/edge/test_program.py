@@ -205,6 +205,14 @@ def test_state_of_another_bundle_is_refused(
     assert "another bundle" in run.stderr
 
 
+def test_sensors_that_are_none_are_refused(program: Program, bundle: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(bundle, tmp_path / "other"))
+    reseal(other, virtual_sensors=["temperature"])
+    run = program.run(other, "--allow-unsigned", "--verify")
+    assert run.returncode == 65
+    assert "virtual sensors" in run.stderr
+
+
 def test_verify_says_how_near_the_golden_vectors_are(program: Program, bundle: Path) -> None:
     run = program.run(bundle, "--allow-unsigned", "--verify", "--timing")
     assert run.returncode == 0, run.stderr

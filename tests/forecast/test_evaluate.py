@@ -51,6 +51,25 @@ def test_a_perfect_forecast() -> None:
     assert {row.metric for row in card.rows} == set(METRICS)
 
 
+def test_virtual_sensors_by_hand() -> None:
+    """Cell a is judged at two cycles, b at one, of c the truth is unknown; two sensors are told."""
+    truth = lives(a=3, b=2, c=9)
+    said = {name: perfect(life, np.arange(1, int(life.until))) for name, life in truth.items()}
+    said["c"] = replace(said["c"], virtual=np.full((8, len(VIRTUAL_SENSORS)), np.nan))
+    spread = {"a": [[0.1] * 4, [0.2] * 4], "b": [[0.1] * 4]}
+    said |= {n: replace(said[n], virtual_spread=np.array(s)) for n, s in spread.items()}
+    known = {"a": [[0.7, np.nan, 0.5, np.nan]] * 2, "b": [[0.4, np.nan, 0.5, np.nan]]}
+    figures = evaluate(said, truth, landmarks=[], truth=known).figures
+    first, second = "any_cycle.anode_contact", "any_cycle.connected_cathode"
+    assert figures[f"{first}.sensor_mae"] == pytest.approx((0.2 + 0.1) / 2)
+    assert figures[f"{first}.sensor_coverage_90"] == pytest.approx((0.5 + 1) / 2)
+    assert figures[f"{second}.sensor_mae"] == 0
+    sensors = {name for name in figures if "sensor_" in name}
+    assert len(sensors) == 4
+    with pytest.raises(CheckError, match="truth of shape"):
+        evaluate(said, truth, truth={"a": known["b"]})
+
+
 def test_any_cycle_by_hand() -> None:
     """Cell a foretells a life of 110 after cycles 1…100, b one of 300 after 1…200."""
     truth = lives(a=100, b=200)

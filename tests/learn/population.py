@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fadecast.cell.life import EndOfLife, find_life
@@ -36,6 +38,16 @@ def made_up_sequence(number: int, **settings: object) -> CellSequence:
     assert record.summaries is not None
     life = find_life(record.summaries, record.metadata, EndOfLife())
     return CellSequence(record.metadata, record.summaries, life)
+
+
+def made_up_truth(number: int, **settings: object) -> CellSequence:
+    """The same with hidden states: contact and coverage fall with the capacity, lithium grows
+    twice as fast, and nothing gets disconnected."""
+    sequence = made_up_sequence(number, **settings)
+    s = sequence.summaries
+    lost = 1 - s.field("discharge_throughput")
+    states = [1 - lost, 1 - lost / 2, np.full(len(s), 0.9), 2 * lost]
+    return replace(sequence, truth=np.stack(states, 1).clip(0, 1).astype(np.float16))
 
 
 def with_life_of(sequence: CellSequence, other: CellSequence) -> CellSequence:

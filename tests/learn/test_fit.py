@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,16 @@ from lightning.pytorch.callbacks import Callback
 
 from fadecast.errors import TrainingError
 from fadecast.forecast.evaluate import evaluate
-from fadecast.forecast.forecast import RISKS
+from fadecast.forecast.forecast import RISKS, VIRTUAL_SENSORS
 from fadecast.learn.baselines import PopulationMean
-from fadecast.learn.calibrate import fit_novelty
+from fadecast.learn.calibrate import fit_novelty, fit_spreads
 from fadecast.learn.config import TrainingConfig
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.fit import fit
-from fadecast.learn.predict import forecast_cells
+from fadecast.learn.predict import forecast_cells, known_truth
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
-from tests.learn.population import made_up_sequence, with_life_of
+from fadecast.network.virtual import N_SENSORS
+from tests.learn.population import made_up_sequence, made_up_truth, with_life_of
 
 NETWORK = ForecasterConfig(hidden=8, layers=1, dropout=0.2)
 
@@ -183,6 +185,59 @@ def test_scales_and_novelty_are_of_the_training_cells_alone(population, tmp_path
     for name in ("scaler.centre", "scaler.scale", "scaler.change_scale", "novelty.whiten"):
         assert torch.equal(one.state_dict()[name], other.state_dict()[name])
     assert not torch.equal(one.recalibration.offset, other.recalibration.offset)
+
+
+def test_sensors_are_learnt_from_the_truth_of_some_cells(tmp_path: Path) -> None:
+    cells = [made_up_truth(n, cycles=200) for n in range(40)]
+    train, validation, test = cells[:24], cells[24:32], cells[32:]
+    train = [replace(s, truth=None) if n % 4 == 0 else s for n, s in enumerate(train)]
+    network = ForecasterConfig(hidden=16, layers=1, dropout=0.0)
+    training = TrainingConfig(epochs=25, batch_cells=4, accelerator="cpu")
+    trained = fit(train, validation, network, training, folder=tmp_path)
+    assert trained.virtual.names == tuple(VIRTUAL_SENSORS)
+    lives = {s.cell_id: s.life for s in test}
+    figures = evaluate(
+        forecast_cells(trained, test), lives, truth=known_truth(trained, test)
+    ).figures
+    told = np.concatenate([s.truth for s in test if s.truth is not None]).astype(float)
+    for column, sensor in enumerate(VIRTUAL_SENSORS):
+        trivial = np.abs(told[:, column] - told[:, column].mean()).mean()
+        assert figures[f"any_cycle.{sensor}.sensor_mae"] < max(0.6 * trivial, 0.01), sensor
+        assert figures[f"any_cycle.{sensor}.sensor_coverage_90"] > 0.75, sensor
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_without_truth_or_weight_no_sensor_is_taught(cells, tmp_path: Path, share: float) -> None:
+    """And the rest of the network is what it would be without any."""
+    training = TrainingConfig(epochs=1, virtual_weight=share, accelerator="cpu")
+    told = [made_up_truth(n, cycles=120, fade=0.002 + 0.0001 * n) for n in range(12)]
+    trained = fit(told if share == 0 else cells, [], NETWORK, training, folder=tmp_path / "a")
+    plain = fit(cells, [], NETWORK, training, folder=tmp_path / "b")
+    assert trained.virtual.names == ()
+    for name, value in weights(trained).items():
+        assert torch.equal(value, weights(plain)[name]), name
+    assert (trained.virtual.linear.weight == 0).all()
+
+
+def test_the_spread_holds_nine_tenths_of_the_truth() -> None:
+    """Weighted by cell, of those rows alone whose truth is known."""
+    torch.manual_seed(0)
+    forecaster = Forecaster(NETWORK)
+    forecaster.virtual.fit(torch.full((2, N_SENSORS), 0.5))
+    forecaster.virtual.linear.weight.data.normal_(0, 0.5)
+    memory, weight = torch.randn(4000, NETWORK.hidden), torch.rand(4000)
+    mean, spread = (x.detach() for x in forecaster.virtual(memory))
+    truth = mean + 3 * spread * torch.randn(4000, N_SENSORS)
+    known = torch.rand(4000, N_SENSORS) < 0.7
+    known[:, 2] = False
+    truth[~known] = 1e9
+    fit_spreads(forecaster, memory, truth, known, weight)
+    assert forecaster.virtual.scale.tolist() == pytest.approx([3.0, 3.0, 1.0, 3.0], rel=0.05)
+    held = (truth - mean).abs() <= 1.645 * forecaster.virtual(memory)[1]
+    for column in (0, 1, 3):
+        rows = known[:, column]
+        share = (weight * held[:, column])[rows].sum() / weight[rows].sum()
+        assert float(share) == pytest.approx(0.9, abs=0.002)
 
 
 def test_a_collapsed_network_is_a_message() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fadecast.forecast.forecast import EDGES, LONGEST
-from fadecast.learn.losses import competing_risks_nll
+from fadecast.learn.losses import competing_risks_nll, sensor_nll
 from fadecast.network.heads import N_CAUSES, N_INTERVALS, log_hazards
 
 INF = float("inf")
@@ -108,6 +108,21 @@ def test_gradients_stay_finite_at_the_edges() -> None:
     assert torch.isfinite(loss).all()
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
+
+
+def test_sensors_against_a_normal_distribution() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mean, truth = torch.rand(2, 50, 4, generator=generator, dtype=torch.float64)
+    spread = 0.01 + torch.rand(50, 4, generator=generator, dtype=torch.float64)
+    mean.requires_grad_()
+    spread.requires_grad_()
+    loss = sensor_nll(mean, spread, truth)
+    density = -torch.distributions.Normal(mean, spread).log_prob(truth) - math.log(2 * math.pi) / 2
+    assert torch.allclose(loss, spread * density)
+    ours = torch.autograd.grad(loss.sum(), (mean, spread))
+    theirs = torch.autograd.grad(density.sum(), (mean, spread))
+    for found, expected in zip(ours, theirs, strict=True):  # only the weight of a row differs
+        assert torch.allclose(found, spread.detach() * expected)
 
 
 def test_beyond_the_longest_horizon_is_censored_there() -> None:

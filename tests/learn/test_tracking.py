@@ -59,6 +59,12 @@ def artifact(client: MlflowClient, run_id: str, name: str, folder: Path):
     return json.loads(Path(client.download_artifacts(run_id, name, str(folder))).read_text())
 
 
+def test_weights_of_another_version_are_a_message(result, config, monkeypatch) -> None:
+    monkeypatch.setattr(torch, "load", lambda *_, **__: {})
+    with pytest.raises(TrainingError, match="another version"):
+        load_run(result.run.run_id, config.tracking)
+
+
 def test_the_run_tells_all(result, client, config, store, tmp_path) -> None:
     run = client.get_run(result.run.run_id)
     assert run.info.status == "FINISHED"

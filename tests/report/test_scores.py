@@ -14,6 +14,7 @@ import pytest
 
 from fadecast.cell.life import EndOfLife
 from fadecast.errors import CheckError, ReadError
+from fadecast.forecast.forecast import VIRTUAL_SENSORS
 from fadecast.report.scores import read_scores
 from tests.forecast.fleet import make_fleet
 from tests.report.made_up import BUNDLE, score_table, write_scores
@@ -42,6 +43,18 @@ def test_what_was_written_comes_back(tmp_path: Path) -> None:
     for name, forecast in FLEET.forecasts.items():
         for column, values in forecast.columns().items():
             np.testing.assert_array_equal(scores.forecasts[name].columns()[column], values)
+
+
+def test_virtual_sensors_are_read_where_there_are_any(tmp_path: Path) -> None:
+    rows = np.linspace(0, 1, TABLE.num_rows, dtype=np.float32)
+    table = TABLE.append_column("virtual_penetration", pa.array(rows))
+    table = table.append_column("virtual_penetration_std", pa.array(rows + 1))
+    forecasts = read_scores(written(table, tmp_path)).forecasts.values()
+    sensed, spread = (np.concatenate([getattr(f, n) for f in forecasts])
+                      for n in ("virtual", "virtual_spread"))  # fmt: skip
+    assert np.isnan(sensed).all(0).tolist() == [name != "penetration" for name in VIRTUAL_SENSORS]
+    np.testing.assert_array_equal(sensed[:, -1], rows)
+    np.testing.assert_array_equal(spread[:, -1], rows + 1)
 
 
 def test_order_of_rows_and_type_of_text_do_not_matter(tmp_path: Path) -> None:

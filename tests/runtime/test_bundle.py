@@ -15,6 +15,7 @@ from fadecast.runtime import Session
 from fadecast.runtime.arrays import dump, load
 from fadecast.runtime.bundle import CARD, FILES, FORECAST, GOLDEN, MANIFEST, SUMMARIZE, seal
 from fadecast.runtime.golden import Golden, summary_error, worst_error
+from tests.bundles import TAUGHT
 
 
 @pytest.fixture
@@ -84,10 +85,22 @@ def test_no_folder_and_no_bundle(tmp_path: Path) -> None:
         Session.load(tmp_path)
 
 
-def test_another_format_version_is_refused(copy: Path) -> None:
-    _reseal(copy, version=99)
-    with pytest.raises(BundleError, match="99"):
+@pytest.mark.parametrize(("version", "said"), [(2, "format 2,"), (99, "99 is newer")])
+def test_another_format_version_is_refused(copy: Path, version: int, said: str) -> None:
+    _reseal(copy, version=version)
+    with pytest.raises(BundleError, match=said):
         Session.load(copy)
+
+
+def test_it_says_which_virtual_sensors_it_was_taught(copy: Path, session: Session) -> None:
+    assert session.virtual_sensors == TAUGHT
+    assert "anode contact, penetration" in (copy / CARD).read_text()
+    for wrong in (["temperature"], list(TAUGHT[::-1]), "penetration", [["penetration"]], None):
+        _reseal(copy, virtual_sensors=wrong)
+        with pytest.raises(TamperedError, match="virtual sensors"):
+            Session.load(copy)
+    _reseal(copy, virtual_sensors=[])
+    assert Session.load(copy).virtual_sensors == ()
 
 
 def test_other_tables_are_refused_by_name(copy: Path) -> None:

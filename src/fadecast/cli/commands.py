@@ -265,16 +265,19 @@ def evaluate(
         Path | None, typer.Option("--out", "-o", help="Write the whole scorecard (JSON).")
     ] = None,
 ) -> None:
-    """Judge scores by what became of the cells; the lives come from the store."""
+    """Judge scores by what became of the cells; lives, and truth where they were simulated, come
+    from the store."""
     from fadecast.cell.store import Store, write_json
     from fadecast.cli.show import judged
     from fadecast.forecast.evaluate import evaluate as judge
+    from fadecast.learn.truth import read_truth
     from fadecast.report.report import find_lives
     from fadecast.report.scores import read_scores
 
     table = read_scores(scores)
     lives = find_lives(Store(store), list(table.forecasts), table.end_of_life)
-    card = judge(table.forecasts, lives)
+    truth = read_truth(store, {name: f.cycle_count for name, f in table.forecasts.items()})
+    card = judge(table.forecasts, lives, truth=truth)
     Console().print(judged({scores.stem: card}, "Judged on all scored cells"))
     if not any(cell.cause for cell in card.cells):
         typer.echo("no scored cell was seen to fail, so nothing is known of the errors of a life")

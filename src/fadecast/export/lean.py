@@ -24,7 +24,7 @@ from fadecast.network.forecaster import LEAST_CHARGE, Forecaster
 from fadecast.network.heads import HazardHead, Readout
 from fadecast.network.memory import GatedMemory, LeakyAverages
 from fadecast.network.scaler import LIMIT, Scaler
-from fadecast.network.virtual import LEAST_SPREAD, N_SENSORS, VirtualSensors
+from fadecast.network.virtual import GAIN, LEAST_SPREAD, N_SENSORS, VirtualSensors
 
 _PARTS: Final = {
     "scaler": Scaler, "encoder": Encoder, "averages": LeakyAverages, "memory": GatedMemory,
@@ -216,9 +216,10 @@ class LeanForecaster(nn.Module):
         sensed = virtual.linear
         weight = torch.zeros(self._tail, first.out_features + sensed.out_features + 1)
         last = slice(2, 2 + hidden) if forecaster.config.layers == 1 else slice(-hidden, None)
-        weight[last] = torch.cat([first.weight, sensed.weight, 0.1 * health.weight]).T
+        weight[last] = torch.cat([first.weight, GAIN * sensed.weight, 0.1 * health.weight]).T
         weight[2 + hidden, -1] = 1 / SMALL
-        self.head = _Linear(weight, torch.cat([first.bias, sensed.bias, 1 + 0.1 * health.bias]))
+        bias = [first.bias, GAIN * sensed.bias, 1 + 0.1 * health.bias]
+        self.head = _Linear(weight, torch.cat(bias))
         pick = torch.zeros(weight.shape[1], N_SENSORS, 2)
         place = first.out_features + torch.arange(N_SENSORS)
         pick[place, range(N_SENSORS), 0] = 1.0

@@ -76,8 +76,8 @@ class Forecasts:
         novelty: ``(n,)`` distance from the training cycles; above 1 is farther than 99 % of them.
         valid: ``(n,)`` bool; False where this cycle carried no usable charge information.
         virtual: ``(n, len(VIRTUAL_SENSORS))`` estimated hidden states; ``(n, 0)`` where a model
-            has none. Of those that a network was never taught (``supervised`` of its ``virtual``,
-            ``virtual_sensors`` of a bundle) it says nothing.
+            has none. Only those that a network was taught (``virtual.names`` of it,
+            ``virtual_sensors`` of a bundle) mean anything.
         virtual_spread: one standard deviation of each, above 0.
     """
 

@@ -76,12 +76,13 @@ def fit_spreads(
     sensors = forecaster.virtual
     sensors.scale.fill_(1.0)
     mean, spread = sensors(memory)
-    for column, off in enumerate(((truth - mean).abs() / spread).T):
-        size, order = off[known[:, column]].sort()
-        if len(size):
-            share = weight[known[:, column]][order].cumsum(0)
-            row = torch.searchsorted(share, 0.9 * share[-1]).clamp(max=len(size) - 1)
-            sensors.scale[column] = (size[row] / Z_90).clamp(*SCALES)
+    off, known = (truth - mean).abs() / spread, known & (sensors.supervised > 0)
+    for column in known.any(0).nonzero()[:, 0]:
+        here = known[:, column]
+        size, order = off[here, column].sort()
+        share = weight[here][order].cumsum(0)
+        row = torch.searchsorted(share, 0.9 * share[-1])
+        sensors.scale[column] = (size[row] / Z_90).clamp(*SCALES)
 
 
 def fit_novelty(forecaster: Forecaster, encodings: Sequence[Tensor]) -> None:

@@ -71,8 +71,9 @@ def fit(
     torch.manual_seed(training.seed)
     forecaster = Forecaster(network)
     _fit_scales(forecaster, train)
-    if training.virtual_weight > 0:
-        forecaster.virtual.supervised.copy_(_taught(train))
+    truth = [torch.tensor(s.alive().truth) for s in train if s.truth is not None]
+    if truth and training.virtual_weight > 0:
+        forecaster.virtual.fit(torch.cat(truth).float())
     module = ForecasterModule(forecaster, training)
     shuffled = training_loader(train, forecaster, training)
     watched = ordered_loader(validation, forecaster, training.batch_cells) if validation else None
@@ -111,12 +112,6 @@ def _fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
     forecaster.encoder.fit(torch.from_numpy(designs))
     causes = {s.life.cause for s in train}
     forecaster.hazards.fit(torch.tensor([float(cause in causes) for cause in CAUSES]))
-
-
-def _taught(train: Sequence[CellSequence]) -> torch.Tensor:
-    """0/1 for every virtual sensor whether any training cell comes with its truth."""
-    known = [np.isfinite(s.truth).any(0) for s in train if s.truth is not None]
-    return torch.tensor(np.any(known, 0) if known else 0.0)
 
 
 def _finish(

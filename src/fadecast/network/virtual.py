@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from fadecast.forecast.forecast import VIRTUAL_SENSORS
 
 N_SENSORS: Final = len(VIRTUAL_SENSORS)
+GAIN: Final = 4.0
+"""Of the linear map: at the pace of its weights a sigmoid takes long to leave its middle."""
 LEAST_SPREAD: Final = 0.01
 """Least spread before ``scale``: nearer than that the truth need not be met."""
 
@@ -35,8 +37,19 @@ class VirtualSensors(nn.Module):
 
     def forward(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Both, the spread with ``scale``."""
-        mean, spread = torch.sigmoid(self.linear(memory)).split(N_SENSORS, -1)
+        mean, spread = torch.sigmoid(GAIN * self.linear(memory)).split(N_SENSORS, -1)
         return mean, self.scale * (LEAST_SPREAD + spread)
+
+    @torch.no_grad()
+    def fit(self, truth: Tensor) -> None:
+        """From hidden states ``(N, N_SENSORS)`` of training cells, NaN where unknown: which sensors
+        are supervised, and mean and spread of the training cells to begin with."""
+        for sensor, states in enumerate(truth.T):
+            known = states[torch.isfinite(states)]
+            self.supervised[sensor] = float(len(known) > 0)
+            if len(known):
+                start = torch.stack([known.mean(), known.std(correction=0)]).clamp(0.01, 0.99)
+                self.linear.bias[[sensor, N_SENSORS + sensor]] = start.logit() / GAIN
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -18,7 +18,15 @@ from fadecast.cell.columns import COLUMNS
 from fadecast.cell.life import CAUSES, EndOfLife
 from fadecast.cell.record import CellSpec
 from fadecast.errors import CheckError, ReadError
-from fadecast.forecast.forecast import HORIZONS, QUANTILES, RISKS, SCORE_COLUMNS, Forecasts
+from fadecast.forecast.forecast import (
+    HORIZONS,
+    QUANTILES,
+    RISKS,
+    SCORE_COLUMNS,
+    VIRTUAL_SENSORS,
+    Forecasts,
+    score_columns,
+)
 
 BUNDLE_KEY: Final = b"fadecast.bundle"
 END_OF_LIFE_KEY: Final = b"fadecast.end_of_life"
@@ -33,8 +41,8 @@ class Scores:
     """A score table.
 
     Args:
-        forecasts: by cell, sorted by name, without incidence and virtual sensors: a table does
-            not hold the one, and the page does not show the other.
+        forecasts: by cell, sorted by name; their incidence is empty, a table does not hold it, and
+            a virtual sensor is NaN where it has no columns.
         bundle: fingerprint of the bundle that made them; empty if not stated.
         end_of_life: what that bundle calls a failure; the default if not stated.
     """
@@ -81,7 +89,8 @@ def read_scores(path: str | os.PathLike[str]) -> Scores:
             fix="Score the cells again",
         )  # fmt: skip
     order = np.lexsort((counts, cell))
-    columns = {name: _numbers(table, name, where)[order] for name in SCORE_COLUMNS}
+    known_columns = score_columns(VIRTUAL_SENSORS).keys() & set(table.column_names)
+    columns = {name: _numbers(table, name, where)[order] for name in known_columns}
     cell, cycle = cell[order], counts[order].astype(np.int64)
     _check(names, cell, cycle, columns, where)
     whole = _forecasts(cycle, columns)
@@ -156,13 +165,17 @@ def _check(
 def _forecasts(cycle: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]) -> Forecasts:
     single: Any = {name: values.astype(np.float32) for name, values in columns.items()}
     risk = np.stack([single[name] for name in _RISK], axis=1)
-    none = np.zeros((len(cycle), 0), np.float32)
+    untold = np.full(len(cycle), np.nan, np.float32)
+    sensed, spread = (
+        np.stack([single.get(f"virtual_{n}{end}", untold) for n in VIRTUAL_SENSORS], axis=1)
+        for end in ("", "_std")
+    )
     return Forecasts(
         cycle,
         np.stack([single[name] for name in _RUL], axis=1).reshape(-1, len(QUANTILES)),
         risk.reshape(-1, len(RISKS), len(HORIZONS)),
         np.zeros((len(cycle), len(CAUSES), 0), np.float32),
-        single["soh"], single["novelty"], columns["valid"] > 0, none, none,
+        single["soh"], single["novelty"], columns["valid"] > 0, sensed, spread,
     )  # fmt: skip
 
 
