@@ -1,8 +1,11 @@
-"""A Transformer over the whole window of cycles, the kind that published models are.
+"""A Transformer over the whole window of cycles, of the published kind and size for battery life.
 
-After CyclePatch (BatteryML's and later benchmarks' best form): every cycle's curves become one
-token, tokens of all cycles so far go through an encoder, a head reads the last. It has no state, so
-each new cycle costs a pass over the whole window. Random weights: speed does not depend on them.
+After the CPTransformer of BatteryLife (Tan et al. 2025, arXiv 2502.18807), re-implemented with the
+widths of its public training scripts; the depths differ there from data set to data set. Every
+cycle is one token, made of 300 points of voltage, current and capacity by residual blocks; the
+tokens of all cycles go through an encoder; a linear map of all of them at once is the cycle life.
+It has no state, so each new cycle costs a pass over the whole window. Random weights: speed does
+not depend on them.
 """
 
 from __future__ import annotations
@@ -14,31 +17,48 @@ import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from fadecast.cell.summaries import N_FIELDS
 from fadecast.export.onnx import quiet
+
+POINTS, CHANNELS = 300, 3
+WIDTH, INNER, HEADS = 128, 256, 4
+BLOCKS, LAYERS = 6, 4
+
+
+class Block(nn.Module):
+    """Within one cycle: two layers beside a residual, normalised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = nn.Sequential(nn.Linear(WIDTH, INNER), nn.ReLU(), nn.Linear(INNER, WIDTH))
+        self.norm = nn.LayerNorm(WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(x + self.inside(x))
+        return out
 
 
 class WindowTransformer(nn.Module):
-    """``(B, cycles, fields)`` → ``(B, 1)``; 96 wide, 4 heads, 3 layers, about 390 000 weights."""
+    """``(B, cycles, POINTS · CHANNELS)`` → ``(B, 1)``; about a million weights."""
 
-    def __init__(self, cycles: int, width: int = 96, heads: int = 4, layers: int = 3) -> None:
+    def __init__(self, cycles: int) -> None:
         super().__init__()
-        self.patch = nn.Sequential(nn.Linear(N_FIELDS, width), nn.GELU(), nn.Linear(width, width))
-        self.place = nn.Parameter(torch.randn(1, cycles, width))
-        layer = nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, batch_first=True)
-        self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-        self.head = nn.Linear(width, 1)
+        self.patch = nn.Linear(POINTS * CHANNELS, WIDTH)
+        self.within = nn.Sequential(*(Block() for _ in range(BLOCKS)))
+        self.place = nn.Parameter(torch.randn(1, cycles, WIDTH))
+        layer = nn.TransformerEncoderLayer(WIDTH, HEADS, INNER, 0.0, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
+        self.head = nn.Linear(cycles * WIDTH, 1)
 
-    def forward(self, fields: Tensor) -> Tensor:
-        encoded = self.encoder(self.patch(fields) + self.place)
-        out: Tensor = self.head(encoded[:, -1])
+    def forward(self, points: Tensor) -> Tensor:
+        tokens = self.within(self.patch(points)) + self.place
+        out: Tensor = self.head(self.encoder(tokens).flatten(1))
         return out
 
 
 def open_transformer(cycles: int) -> ort.InferenceSession:
     """Exported for a window of so many cycles, one thread."""
     torch.manual_seed(0)
-    model, example = WindowTransformer(cycles).eval(), torch.randn(1, cycles, N_FIELDS)
+    model, example = WindowTransformer(cycles).eval(), torch.randn(1, cycles, POINTS * CHANNELS)
     with quiet("torch.onnx"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(model, (example,), dynamo=True, opset_version=18, verbose=False)

@@ -47,7 +47,7 @@ def test_a_perfect_forecast() -> None:
     blurred = {"ibs", "concordance_td"}  # incidences are known at their edges only
     for row in card.rows:
         if (want := better.get(METRICS[row.metric].better)) is not None:
-            assert row.value == pytest.approx(want, abs=0.04 if row.metric in blurred else 1e-9)
+            assert row.value == pytest.approx(want, abs=0.09 if row.metric in blurred else 1e-9)
     assert {row.metric for row in card.rows} == set(METRICS)
 
 

@@ -55,7 +55,10 @@ def test_step_equals_sequence(network: Forecaster, seed: int, cycles: int) -> No
     with torch.no_grad():
         hidden = network.sequence(*inputs)
         rul, risk, incidence = network.readout(
-            log_hazards(network.recalibration(network.hazards(hidden.memory.flatten(0, 1))))
+            log_hazards(
+                network.recalibration(network.hazards(hidden.memory.flatten(0, 1))),
+                network.hazards.least(),
+            )
         )
     stepped = network.forecast_sequence(*inputs)
     scale = stepped.rul.flatten(0, 1).clamp(min=1)
@@ -134,7 +137,7 @@ def test_forecasts_do_not_contradict_themselves(network: Forecaster) -> None:
 
 def test_readout_against_a_fine_numerical_integration() -> None:
     torch.manual_seed(1)
-    hazards = log_hazards(torch.randn(4, N_INTERVALS, N_CAUSES) - 3)
+    hazards = log_hazards(torch.rand(4, N_INTERVALS + 1, N_CAUSES).cumsum(1) - 6)
     rul, risk, incidence = Readout()(hazards)
     p = hazards.double().exp().numpy()
     for row in range(4):

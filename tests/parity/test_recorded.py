@@ -69,9 +69,14 @@ def training_time(forecaster: Forecaster, record: CellRecord) -> Forecasts:
     design = torch.tensor(encode_design(record.spec))[None]
     hidden = forecaster.sequence(values[valid][None], seen[valid][None], design, elapsed)
     readout = forecaster.readout(
-        log_hazards(forecaster.recalibration(forecaster.hazards(hidden.memory[0])))
+        log_hazards(
+            forecaster.recalibration(forecaster.hazards(hidden.memory[0])),
+            forecaster.hazards.least(),
+        )
     )
-    novelty = forecaster.novelty(hidden.encoding[0]) + forecaster.encoder.strangeness(design)
+    encoding = hidden.encoding[0]
+    strangeness = forecaster.encoder.strangeness(design).expand(len(encoding), -1)
+    novelty = forecaster.novelty(encoding, strangeness)
     return Forecasts(
         s.cycle_count[valid.numpy()], *(x.numpy() for x in readout), hidden.soh[0].numpy(),
         novelty[:, 0].numpy(), np.ones(int(valid.sum()), bool),

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fadecast.cell.summaries import BINS, INDEX, N_FIELDS
 from fadecast.export.lean_heads import LeanHazards
 from fadecast.network.calibration import Novelty, Recalibration
-from fadecast.network.encoder import CURVES, LEAST_CHANGE, STRANGE, Encoder
+from fadecast.network.encoder import CURVES, LEAST_CHANGE, Encoder
 from fadecast.network.forecaster import LEAST_CHARGE, Forecaster
 from fadecast.network.heads import HazardHead, Readout
 from fadecast.network.memory import GatedMemory, LeakyAverages
@@ -33,10 +33,10 @@ _PARTS: Final = {
 }  # fmt: skip
 N_CURVES: Final = CURVES // BINS
 _CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
+_FIELDS: Final = [CURVES, N_FIELDS - CURVES]
+_SCALARS: Final = [_DISCHARGE - CURVES, 1, N_FIELDS - _DISCHARGE - 1]
 SHARP: Final = 1e7
 """Slope of the step from a cycle that says nothing to one that does, in squashed scaled charge."""
-STEEP: Final = 1e5
-"""Slope of the step at ``STRANGE``."""
 SMALL: Final = 2.0**-11
 """Unit of the remembered discharge."""
 NONE: Final = 1e-30
@@ -72,22 +72,21 @@ class LeanForecaster(nn.Module):
     ageing: Tensor
     centre: Tensor
     inverse: Tensor
-    known_nodes: Tensor
+    masks: Tensor
     magnify: Tensor
     age_log: Tensor
     age_log_bias: Tensor
     curves: Tensor
-    tile: Tensor
     decay: Tensor
     weights: Tensor
-    fixed: Tensor
 
     @torch.no_grad()
     def __init__(self, forecaster: Forecaster) -> None:
         super().__init__()
         hidden, layers = forecaster.config.hidden, forecaster.config.layers
         self.limit = float(forecaster.scaler.reference_cycles)
-        averages = forecaster.averages.state_size
+        self._lengths = len(forecaster.averages.lengths)
+        averages = self._lengths * (hidden + 2)  # with both flags
         # counts, totals, averages; novelty, age; memory, with the last discharge in its first layer
         self._sizes = [N_FIELDS, N_FIELDS, averages, 1, 1, hidden + 1, *[hidden] * (layers - 1)]
         self.state_size = sum(self._sizes)
@@ -96,9 +95,7 @@ class LeanForecaster(nn.Module):
         self._encode(forecaster.encoder, forecaster.scaler)
         self._average(forecaster.averages)
         self._remember(forecaster.memory, forecaster.averages)
-        whiten = forecaster.novelty.whiten
-        none = torch.zeros(2, whiten.shape[1])
-        self.whiten = _Linear(torch.cat([whiten, none]), -forecaster.novelty.mean @ whiten)
+        self._whiten(forecaster.novelty, forecaster.encoder)
         self._read(forecaster)
         self.hazards = LeanHazards(forecaster, 2 * N_SENSORS + 1)
 
@@ -132,13 +129,8 @@ class LeanForecaster(nn.Module):
             known[CURVES:] * (encoder.groups[CURVES:] @ groups), groups[:N_CURVES], curves,
             log_age / 8, scaled, age / 1000,
         ]  # fmt: skip
-        means = torch.block_diag(*[torch.full((BINS, 1), 1 / BINS)] * N_CURVES)
-        assert torch.equal(encoder.groups[:CURVES, :N_CURVES], means)  # curves are whole and first
-        whole = scaler.known[:CURVES].unflatten(0, (N_CURVES, BINS))
-        self._whole = bool((whole == whole[:, :1]).all())
-        if self._whole:  # the mask of unknown fields can be left to the weights
-            parts[3] = whole[:, :1] * parts[3]
-        self._buffer("known_nodes", scaler.known[:CURVES])
+        assert not encoder.groups[CURVES:, :N_CURVES].any()  # the groups of curves come first
+        self._buffer("masks", (known * encoder.groups)[:, :N_CURVES])
         alive = torch.zeros(sum(map(len, parts)), 3)
         least = nn.functional.softsign((LEAST_CHARGE - self.centre) * self.inverse)
         for column, field in enumerate((_CHARGE, _DISCHARGE)):
@@ -155,20 +147,22 @@ class LeanForecaster(nn.Module):
         second = torch.block_diag(encoder.second.weight.T, torch.ones(2, 1), torch.ones(1, 1))
         bias = _padded(_padded(encoder.second.bias, 1, -0.5), 1, -20.0)
         self.second = _Linear(second, bias)
-        fixed = (encoder.design_scale == 0).float()
-        edge = torch.eye(len(fixed)) * STEEP
-        low, high = encoder.design_centre - STRANGE, encoder.design_centre + STRANGE
-        self.strange = _Linear(torch.cat([edge, -edge], 1), STEEP * torch.cat([-high, low]))
-        self._buffer("fixed", torch.cat([fixed, fixed])[:, None])
+
+    def _whiten(self, novelty: Novelty, encoder: Encoder) -> None:
+        """Of an encoding and the two flags beside it, and of a design."""
+        count = len(encoder.design_scale)
+        weight = nn.functional.pad(novelty.whiten, (0, count, 0, 2))
+        self.whiten = _Linear(weight)
+        none, bias = encoder.strangeness(torch.zeros(1, count)), -novelty.mean @ novelty.whiten
+        strange = encoder.strangeness(torch.eye(count)) - none
+        strange = nn.functional.pad(strange, (len(bias), 0))
+        self.strange = _Linear(strange, torch.cat([bias, none[0]]))
 
     def _average(self, averages: LeakyAverages) -> None:
         width, count = averages.width, len(averages.lengths)
-        one = torch.cat([torch.eye(width), torch.zeros(width, 1)], 1)
-        mark = torch.cat([torch.zeros(width), torch.ones(1)])
-        self._buffer("tile", torch.cat([one, mark[None], 0 * mark[None]]).repeat(1, count))
-        self._buffer("decay", averages.decay.repeat_interleave(width + 1))
-        place = torch.arange(count * (width + 1))
-        self._buffer("weights", place // (width + 1) * (width + 1) + width)
+        self._buffer("decay", averages.decay.repeat_interleave(width + 2))
+        place = torch.arange(count * (width + 2))
+        self._buffer("weights", place // (width + 2) * (width + 2) + width)
 
     def _remember(self, memory: GatedMemory, averages: LeakyAverages) -> None:
         """The first layer has a unit more, whose memory is the last discharge: the distance to 1,
@@ -182,9 +176,9 @@ class LeanForecaster(nn.Module):
                 for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
             w_x, w_h, none = w_x.T, w_h.T, torch.zeros(1, len(w_x))
-            if layer == 0:  # of x, x − a, x − b to of x, valid, measured, a, 1, b, 1, discharge
+            if layer == 0:  # of x, x − a, … to of x, valid, measured, a, 1, ·, …, discharge
                 parts = w_x.split(width)
-                tracks = (p for q in parts[1:] for p in (-q, none))
+                tracks = (p for q in parts[1:] for p in (-q, none, none))
                 w_x, w_h = torch.cat([sum(parts), none, none, *tracks, none]), _below(w_h)
             else:  # of x to of x, discharge (after the first layer), valid
                 w_x = torch.cat([w_x, *[none] * (1 + (layer == 1))])
@@ -238,18 +232,19 @@ class LeanForecaster(nn.Module):
         new_counts = (counts + observed).clamp(NONE, self.limit)
         totals = totals + scaled * (new_counts - counts)
         change = (scaled - totals / new_counts) * (observed * self.magnify)
-        level, change = map(nn.functional.softsign, (scaled[:, CURVES:], change))
+        scalars = scaled.split(_FIELDS, 1)[1]
+        level, change = map(nn.functional.softsign, (scalars, change))
         logs = torch.addmm(self.age_log_bias, age, self.age_log)
         logs = torch.log(torch.addmm(logs, change * change, self.curves))
-        nodes = observed[:, :CURVES] if self._whole else observed[:, :CURVES] * self.known_nodes
-        nodes = nodes.unflatten(1, (N_CURVES, BINS)).mean(2)
-        inputs = [level, change, observed[:, CURVES:], nodes, logs, design, age]
+        nodes, others = torch.matmul(observed, self.masks), observed.split(_FIELDS, 1)[1]
+        inputs = [level, change, others, nodes, logs, design, age]
         x = self.first(torch.cat(inputs, 1))
         x = torch.tanh(self.second(x * torch.sigmoid(x)))
 
-        novelty = torch.linalg.vector_norm(self.whiten(x), dim=1, keepdim=True)
-        sums = torch.addmm(sums * self.decay, x, self.tile)
-        tracks, discharge = sums / sums.index_select(1, self.weights), _column(scaled, _DISCHARGE)
+        novelty = self.whiten(x, self.strange(design))
+        novelty = torch.linalg.vector_norm(novelty, dim=1, keepdim=True)
+        sums = sums * self.decay + torch.cat([x] * self._lengths, 1)
+        tracks, discharge = sums / sums.index_select(1, self.weights), scalars.split(_SCALARS, 1)[1]
         inputs, new_memory, valid = [x, tracks, discharge], [], x
         for layer, h in enumerate(memory):
             x, width = torch.cat([*inputs, h], 1), h.shape[1]
@@ -260,15 +255,12 @@ class LeanForecaster(nn.Module):
             new_memory.append(new + keep * (h - new))
             inputs = [new_memory[-1], valid]
 
-        is_valid = valid > 0.5
         parts = [new_counts, totals, sums, novelty, age, *new_memory]
-        state = torch.where(is_valid, torch.cat(parts, 1), state)
-        tail = state[:, -self._tail :]
+        state = torch.where(valid > 0.5, torch.cat(parts, 1), state)
+        tail = state.split([self.state_size - self._tail, self._tail], 1)[1]
         head = self.head(tail)
         gate = torch.sigmoid(head)
-        strange = torch.sigmoid(self.strange(design))
-        novelty = torch.addmm(tail[:, :1], strange, self.fixed)
-        flags = head[:, -1], novelty.squeeze(1), is_valid.float().squeeze(1)
+        flags = head[:, -1], tail[:, 0], valid.squeeze(1)
         sensed = self.virtual(gate), self.virtual_spread(gate)
         return (state, *self.hazards(head * gate), *flags, *sensed)
 
@@ -281,7 +273,3 @@ def _padded(x: Tensor, count: int, value: float = 0.0) -> Tensor:
 def _below(x: Tensor) -> Tensor:
     """With a row of zeros below."""
     return nn.functional.pad(x, (0, 0, 0, 1))
-
-
-def _column(x: Tensor, index: int) -> Tensor:
-    return x[:, index : index + 1]

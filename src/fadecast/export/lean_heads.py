@@ -8,29 +8,40 @@ import torch
 from torch import Tensor, nn
 
 from fadecast.network.forecaster import Forecaster
-from fadecast.network.heads import FREE, LEAST_HAZARD, N_CAUSES, N_INTERVALS, UNSEEN
+from fadecast.network.heads import (
+    LEAST_STEEPNESS,
+    MOST_STEEPNESS,
+    N_BENDS,
+    N_CAUSES,
+    N_INTERVALS,
+    SPAN,
+    UNSEEN,
+)
 
-MOST: Final = 30.0
-"""Largest logit: a failure as good as certain."""
+ONE: Final = 20.0
+"""Its hyperbolic tangent is 1."""
 
 
 class LeanHazards(nn.Module):
     """First layer, activated, ``(B, width + more)`` → quantiles, risks and incidences.
 
-    The ``more`` last inputs count for nothing. Causes and intervals lie flat in one axis, cause
-    first, and what belongs to each cause or to each interval is spread along it by a matrix
-    product. The odds of a hazard, exp(softplus(b) − softplus(a)) − 1 for an interval from a to b,
-    are taken as (1 − exp(a − b)) / (exp(−b) + exp(a − b)), which needs no case for small ones.
+    The ``more`` last inputs count for nothing. The recalibration is folded into the spline; sums and
+    differences over causes and intervals are matrix products. There is an interval more, beyond the
+    last one, which counts for nothing: so survival at the starts and the ends of all intervals is
+    one product.
     """
 
     steepness: Tensor
     steepness_bias: Tensor
-    centre: Tensor
-    centre_bias: Tensor
-    place: Tensor
-    narrow: Tensor
-    free: Tensor
-    free_bias: Tensor
+    shape: Tensor
+    shape_bias: Tensor
+    middle: Tensor
+    offset: Tensor
+    gap: Tensor
+    least: Tensor
+    causes: Tensor
+    until: Tensor
+    falls: Tensor
     targets: Tensor
     widths: Tensor
     cumulative: Tensor
@@ -40,54 +51,60 @@ class LeanHazards(nn.Module):
     @torch.no_grad()
     def __init__(self, forecaster: Forecaster, more: int) -> None:
         super().__init__()
-        head, readout = forecaster.hazards, forecaster.readout
-        slope = torch.exp(forecaster.recalibration.log_slope)
-        offset = forecaster.recalibration.offset - slope * UNSEEN * head.unseen
+        head, readout, fitted = forecaster.hazards, forecaster.readout, forecaster.recalibration
+        seen = 1 - head.unseen
         weight = nn.functional.pad(head.second.weight, (0, more))
-        weight = weight.unflatten(0, (2 + N_INTERVALS, N_CAUSES))
-        bias = head.second.bias.unflatten(0, (2 + N_INTERVALS, N_CAUSES))
-        free = FREE * slope * weight[2:].transpose(0, 1).flatten(0, 1)
-        free_bias = (FREE * slope * bias[2:] + offset).T.flatten()
-        centre, none, one = weight[0], torch.zeros_like(weight[0]), torch.ones(N_CAUSES)
-        ends, each = head.log_edges[1:], torch.eye(N_CAUSES)
-        place = torch.cat([torch.kron(each, -ends[None]), torch.kron(each, ends[None] * 0 + 1)])
-        narrow = torch.kron(each, (head.log_edges[:-1] - ends)[None])
-        least = torch.expm1(torch.tensor(LEAST_HAZARD, dtype=torch.float64)).log()
+        weight = weight.unflatten(0, (2 + N_BENDS, N_CAUSES))
+        bias = head.second.bias.unflatten(0, (2 + N_BENDS, N_CAUSES))
+        shape = torch.cat([0 * weight[:1], weight[1:2] / SPAN, weight[2:]])
+        shape_bias = torch.cat([0 * bias[:1] + ONE, bias[1:2] / SPAN, bias[2:]])
+        slope = MOST_STEEPNESS * torch.exp(fitted.log_slope) * seen
+        offset = fitted.offset - torch.exp(fitted.log_slope) * UNSEEN * head.unseen
+        before, after = (nn.functional.pad(x, (0, 0, 0, 1)) for x in
+                         (head.spline[:-1], head.spline[1:]))  # fmt: skip
+        until = torch.ones(N_INTERVALS + 1, N_INTERVALS + 1).triu(1)
+        cumulative = 1 - until.T[:, :-1]
         buffers = {
-            "steepness": torch.cat([weight[1], weight[1]]).T,
-            "steepness_bias": torch.cat([bias[1], bias[1]]),
-            "centre": torch.cat([none, centre]).T,
-            "centre_bias": torch.cat([one, bias[0]]),
-            "place": place,
-            "narrow": torch.cat([narrow, 0 * narrow]),
-            "free": free.T,
-            "free_bias": free_bias / slope,
+            "steepness": weight[:1].repeat(2 + N_BENDS, 1, 1).flatten(0, 1).T,
+            "steepness_bias": bias[0].repeat(2 + N_BENDS),
+            "shape": shape.flatten(0, 1).T,
+            "shape_bias": shape_bias.flatten(),
+            "middle": _by_cause((before + after) / 2, -slope),
+            "offset": -offset.repeat_interleave(N_INTERVALS + 1),
+            "gap": _by_cause(after - before, slope),
+            "least": head.least()[:, None],
+            "causes": torch.ones(1, N_CAUSES),
+            "until": -until,
+            "falls": torch.eye(N_INTERVALS + 1) - torch.diag(torch.ones(N_INTERVALS), -1),
             "targets": -readout.targets[:, None],
-            "widths": readout.widths[:, None],
-            "cumulative": readout.before + torch.eye(N_INTERVALS),
-            "pick": (readout.before + torch.eye(N_INTERVALS)) @ readout.pick,
+            "widths": nn.functional.pad(readout.widths, (0, 1))[:, None],
+            "cumulative": cumulative,
+            "pick": cumulative @ readout.pick,
             "total": readout.total.T,
         }
         for name, value in buffers.items():
             self.register_buffer(name, value.detach().clone().contiguous())
-        self.least, self.slope = float(least), float(slope)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``rul (B, Q)``, ``risk (B, K + 2, H)``, ``incidence (B, K, J)``."""
-        steepness = torch.exp(torch.addmm(self.steepness_bias, x, self.steepness))
-        centre = torch.addmm(self.centre_bias, x, self.centre) * steepness
-        before_end = torch.exp(torch.matmul(centre, self.place))
-        back = torch.exp(torch.matmul(centre, self.narrow))
-        odds = torch.log((1 - back) / (before_end + back)).clamp(self.least, MOST)
-        logits = torch.addmm(odds + self.free_bias, x, self.free, beta=self.slope)
-        logits = logits.unflatten(1, (N_CAUSES, N_INTERVALS))
-
-        fails = torch.exp(logits).sum(1, keepdim=True)
-        leave = nn.functional.softplus(torch.log(fails))
-        left = torch.matmul(leave, self.cumulative)
-        share = ((self.targets + (leave - left)) / leave).clamp(0.0, 1.0)
-        rul = torch.matmul(share, self.widths).squeeze(2)
-        fails = torch.exp(logits - left)
+        steepness = torch.sigmoid(torch.addmm(self.steepness_bias, x, self.steepness))
+        shape = torch.tanh(torch.addmm(self.shape_bias, x, self.shape))
+        shape = shape * (steepness + LEAST_STEEPNESS / MOST_STEEPNESS)
+        # Not a sigmoid: where it is small, onnxruntime knows it only to 1e-7.
+        against = 1 + torch.exp(torch.addmm(self.offset, shape, self.middle))
+        hazard = torch.matmul(shape, self.gap) / against
+        hazard = hazard.unflatten(1, (N_CAUSES, N_INTERVALS + 1)) + self.least
+        leave = torch.matmul(self.causes, hazard)
+        log_survival = torch.matmul(leave, self.until)
+        fails = hazard * (torch.matmul(torch.exp(log_survival), self.falls) / leave)
         incidence = torch.matmul(fails, self.cumulative)
         risk = torch.matmul(self.total, torch.matmul(fails, self.pick))
+        share = ((self.targets + log_survival) / leave).clamp(0.0, 1.0)
+        rul = torch.matmul(share, self.widths).squeeze(2)
         return rul, risk, incidence
+
+
+def _by_cause(spline: Tensor, slope: Tensor) -> Tensor:
+    """``(J, R)`` → ``(R · K, K · J)``: each cause apart, times its slope."""
+    apart = spline.T[:, None, None, :] * torch.diag(slope)[None, :, :, None]
+    return apart.flatten(2).flatten(0, 1)

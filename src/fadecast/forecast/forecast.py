@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 
 from fadecast.cell.life import CAUSES, PRESSURE_CAUSES
 
-PER_OCTAVE: Final = 5
 LONGEST: Final = 4096
 """The farthest horizon in cycles; a remaining life beyond it is reported as it."""
 
@@ -24,12 +24,22 @@ QUANTILES: Final = (0.05, 0.25, 0.50, 0.75, 0.95)
 HORIZONS: Final = (10, 50, 100)
 """Cycles ahead for which risks are reported."""
 
-_GRID = {round(2 ** (i / PER_OCTAVE)) for i in range(12 * PER_OCTAVE + 1)}
-EDGES: Final[tuple[int, ...]] = tuple(
-    sorted({0, *HORIZONS, *(e for e in _GRID if all(abs(e - h) > 0.05 * h for h in HORIZONS))})
-)
-"""Ends of the hazard intervals in cycles ahead: 0, 1, 2, … log-spaced to ``LONGEST``, with every
-horizon among them, so that no risk needs interpolation."""
+WIDENING: Final = 1.4
+"""How much longer each interval is than the one before, about."""
+
+
+def _edges() -> tuple[int, ...]:
+    marks = (1, *HORIZONS, LONGEST)
+    grids = (
+        np.geomspace(low, high, 1 + round(np.log(high / low) / np.log(WIDENING)))
+        for low, high in pairwise(marks)
+    )
+    return (0, *sorted({round(float(edge)) for grid in grids for edge in grid}))
+
+
+EDGES: Final = _edges()
+"""Ends of the hazard intervals in cycles ahead: 0, 1, 2, … evenly on the axis of log cycles to
+``LONGEST``, with every horizon among them, so that no risk needs interpolation."""
 
 RISKS: Final = (*CAUSES, "pressure", "any")
 """Rows of a risk array: each cause, the pressure-related ones together, all together."""
@@ -114,6 +124,6 @@ class Forecasts:
 
 
 __all__ = [
-    "CAUSES", "EDGES", "HORIZONS", "LONGEST", "PER_OCTAVE", "PRESSURE_CAUSES", "QUANTILES",
-    "RISKS", "SCORE_COLUMNS", "VIRTUAL_SENSORS", "Forecasts", "score_columns",
+    "CAUSES", "EDGES", "HORIZONS", "LONGEST", "PRESSURE_CAUSES", "QUANTILES", "RISKS",
+    "SCORE_COLUMNS", "VIRTUAL_SENSORS", "WIDENING", "Forecasts", "score_columns",
 ]  # fmt: skip

@@ -29,7 +29,8 @@ class Recalibration(nn.Module):
 
 
 class Novelty(nn.Module):
-    """Mahalanobis distance of an encoding from the training cycles', 1 at their 99th centile.
+    """Mahalanobis distance of an encoding from the training cycles', 1 at their 99th centile, and
+    of a design from theirs.
 
     After K. Lee et al., NeurIPS 2018 (arXiv 1807.03888), with one Gaussian for all classes.
     """
@@ -42,9 +43,11 @@ class Novelty(nn.Module):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("whiten", torch.eye(width))
 
-    def forward(self, encoding: Tensor) -> Tensor:
-        """``(B, width)`` → ``(B, 1)``, ≥ 0."""
-        return torch.matmul(encoding - self.mean, self.whiten).square().sum(1, keepdim=True).sqrt()
+    def forward(self, encoding: Tensor, strangeness: Tensor) -> Tensor:
+        """``(B, width)`` and ``(B, N_DESIGN)`` (``Encoder.strangeness``) → ``(B, 1)``, ≥ 0."""
+        distance = torch.cat([torch.matmul(encoding - self.mean, self.whiten), strangeness], 1)
+        norm: Tensor = torch.linalg.vector_norm(distance, dim=1, keepdim=True)
+        return norm
 
     @torch.no_grad()
     def fit(self, encodings: Tensor) -> None:

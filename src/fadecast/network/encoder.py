@@ -21,9 +21,8 @@ from fadecast.cell.summaries import FIELDS
 
 CURVES: Final = sum(field.split(".")[1:2] in (["charge"], ["discharge"]) for field in FIELDS)
 """Fields that are nodes of a curve; they come first."""
-STRANGE: Final = 0.0512
-"""Difference from which a design is strange. Odd on purpose: no declared design's rounding lands
-on it."""
+STRANGE: Final = 0.05
+"""Difference that makes a design as strange as a cycle farther out than 99 % of training."""
 LEAST_CHANGE: Final = 1e-3
 """Mean square of scaled changes below which a change is noise."""
 
@@ -101,6 +100,6 @@ class Encoder(nn.Module):
         self.design_scale.copy_(varied / torch.clamp(spread, min=0.05))
 
     def strangeness(self, design: Tensor) -> Tensor:
-        """``(B, 1)`` how many properties that no training cell differed in differ from theirs."""
-        off = (design - self.design_centre).abs() > STRANGE
-        return (off & (self.design_scale == 0)).to(design.dtype).sum(1, keepdim=True)
+        """``(B, N_DESIGN)`` by how much properties that no training cell differed in differ from
+        theirs, in units of ``STRANGE``."""
+        return (design - self.design_centre) * (self.design_scale == 0) / STRANGE

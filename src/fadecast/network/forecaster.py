@@ -34,14 +34,15 @@ class ForecasterConfig:
         hidden: width of the encoding and of the memory, 8…256.
         layers: of gated recurrent units, 1…4.
         reference_cycles: cycles that make the early-life reference, ≥ 1.
-        averages: time constants of the leaky averages, in cycles.
+        averages: time constants of the leaky averages, in cycles; the longest is in effect the mean
+            over the whole life.
         dropout: share of the input fields dropped in training, in [0, 1).
     """
 
     hidden: int = 64
-    layers: int = 2
+    layers: int = 1
     reference_cycles: int = 10
-    averages: tuple[float, ...] = (10.0, 100.0)
+    averages: tuple[float, ...] = (10.0, 100.0, 100_000.0)
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
@@ -55,7 +56,7 @@ class ForecasterConfig:
             raise ConfigError("dropout must be in [0, 1) and averages be positive cycle counts")
 
 
-PRESETS: Final = {"base": ForecasterConfig(), "micro": ForecasterConfig(hidden=32, layers=1)}
+PRESETS: Final = {"base": ForecasterConfig(), "micro": ForecasterConfig(hidden=32)}
 """``base`` for gateways and servers; ``micro`` fits a microcontroller with 256 KB of flash."""
 
 
@@ -143,20 +144,18 @@ class Forecaster(nn.Module):
         encoding = self.encoder(features, design, age.unsqueeze(1)).squeeze(1)
         new_averages, wide = self.averages.step(averages, encoding)
         new_memory, _ = self.memory.step(memory, wide)
-        new_novelty = self.novelty(encoding)
+        new_novelty = self.novelty(encoding, self.encoder.strangeness(design))
         old = torch.cat([capacity, reference, averages, memory, novelty], 1)
         new = torch.cat([new_capacity, new_reference, new_averages, new_memory, new_novelty], 1)
         kept = torch.where(valid > 0, new, old)
         out = kept.split(self._sizes[1:], 1)
         recalled = out[3][:, -self.config.hidden :]
-        logits = self.recalibration(self.hazards(recalled))
-        rul, risk, incidence = self.readout(log_hazards(logits))
+        log_odds = self.recalibration(self.hazards(recalled))
+        rul, risk, incidence = self.readout(log_hazards(log_odds, self.hazards.least()))
         forecast = ForecastTensors(
             rul, risk, incidence,
             self._health(recalled, out[0]).squeeze(1),
-            (out[4] + self.encoder.strangeness(design)).squeeze(1),
-            valid.squeeze(1),
-            *self.virtual(recalled),
+            out[4].squeeze(1), valid.squeeze(1), *self.virtual(recalled),
         )  # fmt: skip
         return torch.cat([age, kept], 1), forecast
 

@@ -1,10 +1,16 @@
 """From memory to hazards, and everything a forecast says read off the hazards.
 
-The hazards are discrete-time and cause-specific (Prentice et al., Biometrics 34, 541, 1978,
-10.2307/2530374; their likelihood is in ``fadecast.learn.losses``): given survival to the start of
-interval j, the cell fails within it by cause k with probability ``p[j, k]`` or survives it with
-``p[j, K]``. Within an interval each hazard is constant, so survival falls exponentially between
-the edges.
+The hazards are cause-specific (Prentice et al., Biometrics 34, 541, 1978, 10.2307/2530374; their
+likelihood is in ``fadecast.learn.losses``) and constant within an interval, so survival falls
+exponentially between the edges. Given survival to the start of interval j, the cell fails within it
+by cause k with probability ``p[j, k]`` or survives it with ``p[j, K]``.
+
+Each cause is a flexible parametric model after Royston & Parmar (Stat. Med. 21, 2175, 2002,
+10.1002/sim.1203): the log-odds of having failed by it are a spline of log cycles, here piecewise
+linear, bounded in slope from below and above. A cumulative hazard grows by the odds' probability as
+its log-odds x grow, dH = sigmoid(x) dx, which is taken in the middle of an interval. So hazards are
+products that lose no digits, survival is nowhere flat where a quantile is read, and a quantile
+never magnifies a rounding error by much.
 """
 
 from __future__ import annotations
@@ -15,51 +21,73 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fadecast.forecast.forecast import CAUSES, EDGES, HORIZONS, PRESSURE_CAUSES, QUANTILES
+from fadecast.forecast.forecast import CAUSES, EDGES, HORIZONS, LONGEST, PRESSURE_CAUSES, QUANTILES
 
 N_CAUSES: Final = len(CAUSES)
 N_INTERVALS: Final = len(EDGES) - 1
-FREE: Final = 0.1
-"""Weight of the free correction."""
+N_BENDS: Final = 6
+"""Pieces of the spline, each of the same length on the axis of log cycles: a factor of 4."""
+BEND: Final = 0.5
+"""A piece is at most by this share steeper or flatter than its cause."""
+MIDDLE: Final = float(np.log(LONGEST) / 2)
+"""Middle of the axis of log cycles, from which centres are counted."""
+SPAN: Final = 6.0
+"""Log cycles by which a centre can be off the middle: from 0.16 to 26 000 cycles."""
+LEAST_STEEPNESS: Final = 0.75
+"""Quartiles of a life a factor of 19 apart: as good as knowing nothing."""
+MOST_STEEPNESS: Final = 10.0
+"""Quartiles a factor of 1.25 apart, less than an interval is wide."""
 UNSEEN: Final = 40.0
-"""Taken off the logits of a cause that no training cell failed by: a risk of e⁻⁴⁰."""
-LEAST_HAZARD: Final = 1e-7
-"""Least integrated hazard of an interval: a probability below it is as good as none."""
+"""Taken off the logarithm of the hazards of a cause that no training cell failed by."""
+LEAST_HAZARD: Final = 1e-6
+"""Added to the integrated hazard of every interval and cause: 6e-5 within 100 cycles in all, which
+it would take tens of thousands of lives to tell from none."""
+_NOW: Final = -1.0
+"""Where the first interval starts on the axis of log cycles."""
+
+
+def _spline() -> Tensor:
+    """``(N_INTERVALS + 1, 2 + N_BENDS)``: log-odds at every edge, for a steepness of 1, by one, by
+    a centre and by bends in [−1, 1]."""
+    place = np.array([_NOW, *np.log(EDGES[1:])])
+    piece = np.log(LONGEST) / N_BENDS
+    starts = piece * np.arange(N_BENDS)
+    along = np.clip(place[:, None] - starts, 0, piece) - np.clip(MIDDLE - starts, 0, piece)
+    columns = [place - MIDDLE, np.full(len(place), -SPAN), *(BEND * along).T]
+    return torch.from_numpy(np.stack(columns, 1)).float()
 
 
 class HazardHead(nn.Module):
-    """Memory ``(…, width)`` → logits of the hazards ``(…, N_INTERVALS, N_CAUSES)``.
+    """Memory ``(…, width)`` → log-odds of having failed by ``EDGES`` by each cause alone,
+    ``(…, N_INTERVALS + 1, N_CAUSES)``, rising from one edge to the next.
 
-    Each cause has a log-logistic time to failure whose place and steepness on the axis of log
-    cycles follow from the memory, and a small free correction per interval. Free logits alone
-    have to learn from a few dozen lives that neighbouring intervals belong together.
+    The memory says for every cause where on the axis of log cycles it strikes, how steeply, and
+    how much steeper or flatter each piece is.
     """
 
-    log_edges: Tensor
+    spline: Tensor
     unseen: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("unseen", torch.zeros(N_CAUSES))
-        edges = torch.tensor(EDGES, dtype=torch.float32)
-        self.register_buffer("log_edges", edges.clamp(min=1e-3).log(), persistent=False)
+        self.register_buffer("spline", _spline(), persistent=False)
         self.first = nn.Linear(width, width)
-        self.second = nn.Linear(width, (2 + N_INTERVALS) * N_CAUSES)
+        self.second = nn.Linear(width, (2 + N_BENDS) * N_CAUSES)
         with torch.no_grad():
             self.second.bias.zero_()
-            self.second.bias[:N_CAUSES] = float(np.log(500.0))
-            self.second.bias[N_CAUSES : 2 * N_CAUSES] = 1.0
+            self.second.bias[:N_CAUSES] = -1.2  # a steepness of 3
+            self.second.bias[N_CAUSES : 2 * N_CAUSES] = 2.1  # around 500 cycles
 
     def forward(self, memory: Tensor) -> Tensor:
-        """Logits against survival, whose own logit is 0."""
+        """Log-odds, before recalibration."""
         raw = self.second(nn.functional.silu(self.first(memory)))
-        rows = raw.unflatten(-1, (2 + N_INTERVALS, N_CAUSES))
-        centre, log_steepness, free = rows.split((1, 1, N_INTERVALS), -2)
-        steps = torch.exp(log_steepness) * (self.log_edges.unsqueeze(-1) - centre)
-        cumulative = nn.functional.softplus(steps)
-        hazard = (cumulative[..., 1:, :] - cumulative[..., :-1, :]).clamp(min=LEAST_HAZARD)
-        logits: Tensor = _log_expm1(hazard) + FREE * free - UNSEEN * self.unseen
-        return logits
+        rows = raw.unflatten(-1, (2 + N_BENDS, N_CAUSES))
+        slope, centre, bends = rows.split((1, 1, N_BENDS), -2)
+        steepness = LEAST_STEEPNESS + MOST_STEEPNESS * torch.sigmoid(slope)
+        shape = [torch.ones_like(slope), torch.tanh(centre / SPAN), torch.tanh(bends)]
+        log_odds = torch.matmul(self.spline, steepness * torch.cat(shape, -2))
+        return log_odds * (1 - self.unseen) - UNSEEN * self.unseen
 
     @torch.no_grad()
     def fit(self, seen: Tensor) -> None:
@@ -70,20 +98,20 @@ class HazardHead(nn.Module):
         """
         self.unseen.copy_(1 - seen)
 
-
-def _log_expm1(x: Tensor) -> Tensor:
-    """``log(exp(x) − 1)`` for x > 0: the logit of leaving against staying under hazard x."""
-    small = torch.log(x) + x / 2 + x.square() / 24
-    large = x + torch.log(1 - torch.exp(-x.clamp(min=0.2)))
-    return torch.where(x < 0.25, small, large)
+    def least(self) -> Tensor:
+        """``(N_CAUSES,)`` integrated hazards that every interval has at least."""
+        return LEAST_HAZARD * torch.exp(-UNSEEN * self.unseen)
 
 
-def log_hazards(logits: Tensor) -> Tensor:
-    """``(…, J, K)`` logits → ``(…, J, K + 1)`` log-probabilities: each cause, then survival."""
-    # Not a softmax: float32 knows 1 + x only to 6e-8, and the quantiles of a long life are made of
-    # sums of hazards hardly larger than that.
-    total = nn.functional.softplus(torch.logsumexp(logits, -1, keepdim=True))
-    return torch.cat([logits - total, -total], -1)
+def log_hazards(log_odds: Tensor, least: Tensor | float = LEAST_HAZARD) -> Tensor:
+    """Log-odds ``(…, J + 1, K)`` → log-probabilities ``(…, J, K + 1)``: causes, then survival."""
+    before, after = log_odds[..., :-1, :], log_odds[..., 1:, :]
+    hazard = torch.log((after - before).clamp(min=1e-9))
+    hazard = hazard + nn.functional.logsigmoid((before + after) / 2)
+    hazard = torch.logaddexp(hazard, torch.as_tensor(least).to(hazard).log())
+    total = torch.logsumexp(hazard, -1, keepdim=True)
+    leave = torch.exp(total)
+    return torch.cat([hazard - total + torch.log(-torch.expm1(-leave)), -leave], -1)
 
 
 class Readout(nn.Module):

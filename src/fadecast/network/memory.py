@@ -1,4 +1,4 @@
-"""Memory over cycles: leaky averages of two lengths, then gated recurrent units.
+"""Memory over cycles: leaky averages of a few lengths, then gated recurrent units.
 
 ``step`` and ``sequence`` compute the same numbers: one cycle at a time with an explicit state, or a
 whole life in parallel for training.
@@ -14,7 +14,7 @@ class LeakyAverages(nn.Module):
     """Bias-corrected exponential averages with fixed time constants, in cycles.
 
     ``a_t = Σ_s γ^(t−s) x_s / Σ_s γ^(t−s)`` with γ = exp(−1/length); returns ``x`` beside ``x − a``
-    for every length, so the trend over the last 10 or 100 cycles needs no learning.
+    for every length, so the trend over the last cycles or the whole life needs no learning.
     """
 
     decay: Tensor

@@ -1,0 +1,106 @@
+"""The deployed form against the trained network in double precision, where rounding hurts most."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from fadecast.cell.design import N_DESIGN
+from fadecast.cell.summaries import N_FIELDS
+from fadecast.export.lean import LeanForecaster, lean_form
+from fadecast.export.lean_heads import LeanHazards
+from fadecast.export.onnx import quiet
+from fadecast.network.forecaster import Forecaster
+from fadecast.network.heads import N_BENDS, N_CAUSES, log_hazards
+from fadecast.runtime.golden import TOLERANCE
+from tests.bundles import tiny_network
+
+Answers = tuple[torch.Tensor, ...]
+
+REACH = {"near": 2.0, "far": 4.0}
+SHAPES = {"mixed": 0.0, "flat": -30.0, "steep": 30.0}
+NUMBERS = 2 + N_BENDS
+
+
+def network(reach: float, slope: float, log_slope: float) -> Forecaster:
+    """Every number that the head makes of a memory is up to ``reach``, but the steepnesses are
+    moved by ``slope``: what the weights magnify is no fault of the readout."""
+    size = NUMBERS * N_CAUSES
+    _, forecaster = tiny_network(hidden=2 * size)
+    head = forecaster.hazards
+    with torch.no_grad():
+        head.first.weight.copy_(reach * torch.eye(2 * size))
+        head.second.weight.copy_(torch.cat([torch.eye(size), -torch.eye(size)], 1))
+        head.second.bias[:N_CAUSES] += slope
+        forecaster.recalibration.log_slope.fill_(log_slope)
+    return forecaster
+
+
+def trained(forecaster: Forecaster, memory: torch.Tensor) -> Answers:
+    log_odds = forecaster.recalibration(forecaster.hazards(memory))
+    answers: Answers = forecaster.readout(log_hazards(log_odds, forecaster.hazards.least()))
+    return answers
+
+
+@torch.no_grad()
+def deployed(forecaster: Forecaster, memory: torch.Tensor) -> Answers:
+    head = LeanHazards(forecaster).eval()
+    first = forecaster.hazards.first(memory)
+    raw = torch.nn.functional.pad(first, (0, 1))
+    with quiet("torch.onnx"):
+        program = torch.onnx.export(head, (raw,), dynamo=True, opset_version=18, verbose=False)
+    assert program is not None
+    data = program.model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    outputs = session.run(None, {session.get_inputs()[0].name: raw.numpy()})
+    return tuple(torch.from_numpy(np.asarray(output)) for output in outputs)
+
+
+def worst(found: Answers, exact: Answers) -> float:
+    """Relative to ``max(1, |value|)``, as parity is judged."""
+    pairs = zip(found, exact, strict=True)
+    return max(float(((a - b).abs() / b.abs().clamp(min=1)).max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("reach", REACH.values(), ids=REACH)
+@pytest.mark.parametrize("slope", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("log_slope", [-0.3, 0.3])
+@torch.no_grad()
+def test_rounding_is_not_magnified(reach: float, slope: float, log_slope: float) -> None:
+    """Nearly flat, steep and mixed survival; every corner that a memory can be driven into."""
+    forecaster = network(reach, slope, log_slope)
+    rng = torch.Generator().manual_seed(0)
+    memory = torch.rand(2000, forecaster.config.hidden, generator=rng) * 2 - 1
+    memory = torch.cat([memory, memory.sign()])
+    exact = trained(copy.deepcopy(forecaster).double(), memory.double())
+    errors = [worst(answers(forecaster, memory), exact) for answers in (trained, deployed)]
+    assert max(errors) < TOLERANCE
+
+
+@torch.no_grad()
+def test_a_long_life_stays_true() -> None:
+    """A state carried over a thousand cycles, some without charge, against double precision."""
+    _, forecaster = tiny_network()
+    rng = torch.Generator().manual_seed(0)
+    start = forecaster.scaler.centre + forecaster.scaler.scale * torch.randn(
+        4, 1, N_FIELDS, generator=rng
+    )
+    drift = forecaster.scaler.change_scale * torch.randn(4, 1, N_FIELDS, generator=rng)
+    values = start + drift * torch.linspace(0, 2, 1000)[:, None]
+    observed = (torch.rand(4, 1000, N_FIELDS, generator=rng) < 0.9).float()
+    design, elapsed = torch.rand(4, N_DESIGN, generator=rng), torch.ones(4, 1)
+    inputs = values * observed, observed
+    double = copy.deepcopy(forecaster).double()
+    truth = double.start(4).double()
+    lean, size = lean_form(forecaster)
+    assert type(lean) is LeanForecaster
+    state = torch.zeros(4, size)
+    for t in range(1000):
+        row = [*(x[:, t] for x in inputs), design, elapsed]
+        truth, *exact = double(truth, *(x.double() for x in row))
+        state, *found = lean(state, *row)
+        assert worst(tuple(found), tuple(exact)) < TOLERANCE
