@@ -99,8 +99,8 @@ def data_digest(sequences: Iterable[CellSequence]) -> str:
     total = hashlib.sha256()
     for s in sorted(sequences, key=lambda s: s.cell_id):
         total.update(f"{s.cell_id} {s.life}\n".encode())
-        arrays = s.summaries.cycle_count, s.summaries.values, s.summaries.observed, s.truth
-        for array in arrays[: 3 + (s.truth is not None)]:
+        truth = () if s.truth is None else (s.truth,)
+        for array in (s.summaries.cycle_count, s.summaries.values, s.summaries.observed, *truth):
             total.update(np.ascontiguousarray(array).view(np.uint8).data)
     return total.hexdigest()
 
