@@ -15,7 +15,7 @@ from fadecast.export.lean import LeanForecaster, lean_form
 from fadecast.export.lean_heads import LeanHazards
 from fadecast.export.onnx import quiet
 from fadecast.network.forecaster import Forecaster
-from fadecast.network.heads import N_BENDS, N_CAUSES, log_hazards
+from fadecast.network.heads import N_CAUSES, N_INTERVALS, log_hazards
 from fadecast.runtime.golden import TOLERANCE
 from tests.bundles import tiny_network
 
@@ -23,7 +23,7 @@ Answers = tuple[torch.Tensor, ...]
 
 REACH = {"near": 2.0, "far": 4.0}
 SHAPES = {"mixed": 0.0, "flat": -30.0, "steep": 30.0}
-NUMBERS = 2 + N_BENDS
+NUMBERS = 2 + N_INTERVALS
 
 
 def network(reach: float, slope: float, log_slope: float) -> Forecaster:
@@ -41,8 +41,8 @@ def network(reach: float, slope: float, log_slope: float) -> Forecaster:
 
 
 def trained(forecaster: Forecaster, memory: torch.Tensor) -> Answers:
-    log_odds = forecaster.recalibration(forecaster.hazards(memory))
-    answers: Answers = forecaster.readout(log_hazards(log_odds, forecaster.hazards.least()))
+    logits = forecaster.recalibration(forecaster.hazards(memory))
+    answers: Answers = forecaster.readout(log_hazards(logits, forecaster.hazards.least()))
     return answers
 
 

@@ -150,8 +150,8 @@ class Forecaster(nn.Module):
         kept = torch.where(valid > 0, new, old)
         out = kept.split(self._sizes[1:], 1)
         recalled = out[3][:, -self.config.hidden :]
-        log_odds = self.recalibration(self.hazards(recalled))
-        rul, risk, incidence = self.readout(log_hazards(log_odds, self.hazards.least()))
+        logits = self.recalibration(self.hazards(recalled))
+        rul, risk, incidence = self.readout(log_hazards(logits, self.hazards.least()))
         forecast = ForecastTensors(
             rul, risk, incidence,
             self._health(recalled, out[0]).squeeze(1),

@@ -5,12 +5,11 @@ likelihood is in ``fadecast.learn.losses``) and constant within an interval, so 
 exponentially between the edges. Given survival to the start of interval j, the cell fails within it
 by cause k with probability ``p[j, k]`` or survives it with ``p[j, K]``.
 
-Each cause is a flexible parametric model after Royston & Parmar (Stat. Med. 21, 2175, 2002,
-10.1002/sim.1203): the log-odds of having failed by it are a spline of log cycles, here piecewise
-linear, bounded in slope from below and above. A cumulative hazard grows by the odds' probability as
-its log-odds x grow, dH = sigmoid(x) dx, which is taken in the middle of an interval. So hazards are
-products that lose no digits, survival is nowhere flat where a quantile is read, and a quantile
-never magnifies a rounding error by much.
+Each cause has a log-logistic time to failure. Its cumulative hazard grows as the log-odds x of
+having failed grow, dH = sigmoid(x) dx, which is taken in the middle of an interval: a product,
+which loses no digits as a difference of cumulative hazards does. Its steepness is bounded from
+below and above: a flat survival would magnify the rounding of the hazards in a quantile, a steep
+one that of the place.
 """
 
 from __future__ import annotations
@@ -25,10 +24,8 @@ from fadecast.forecast.forecast import CAUSES, EDGES, HORIZONS, LONGEST, PRESSUR
 
 N_CAUSES: Final = len(CAUSES)
 N_INTERVALS: Final = len(EDGES) - 1
-N_BENDS: Final = 6
-"""Pieces of the spline, each of the same length on the axis of log cycles: a factor of 4."""
-BEND: Final = 0.5
-"""A piece is at most by this share steeper or flatter than its cause."""
+FREE: Final = 0.1
+"""Weight of the free correction."""
 MIDDLE: Final = float(np.log(LONGEST) / 2)
 """Middle of the axis of log cycles, from which centres are counted."""
 SPAN: Final = 6.0
@@ -46,48 +43,47 @@ _NOW: Final = -1.0
 """Where the first interval starts on the axis of log cycles."""
 
 
-def _spline() -> Tensor:
-    """``(N_INTERVALS + 1, 2 + N_BENDS)``: log-odds at every edge, for a steepness of 1, by one, by
-    a centre and by bends in [−1, 1]."""
-    place = np.array([_NOW, *np.log(EDGES[1:])])
-    piece = np.log(LONGEST) / N_BENDS
-    starts = piece * np.arange(N_BENDS)
-    along = np.clip(place[:, None] - starts, 0, piece) - np.clip(MIDDLE - starts, 0, piece)
-    columns = [place - MIDDLE, np.full(len(place), -SPAN), *(BEND * along).T]
-    return torch.from_numpy(np.stack(columns, 1)).float()
+def places() -> tuple[Tensor, Tensor]:
+    """Middles ``(N_INTERVALS,)`` of the intervals on the axis of log cycles, and their lengths."""
+    edges = torch.tensor([_NOW, *np.log(EDGES[1:])], dtype=torch.float32)
+    return (edges[1:] + edges[:-1]) / 2, edges.diff()
 
 
 class HazardHead(nn.Module):
-    """Memory ``(…, width)`` → log-odds of having failed by ``EDGES`` by each cause alone,
-    ``(…, N_INTERVALS + 1, N_CAUSES)``, rising from one edge to the next.
+    """Memory ``(…, width)`` → logarithms of the hazards ``(…, N_INTERVALS, N_CAUSES)``.
 
-    The memory says for every cause where on the axis of log cycles it strikes, how steeply, and
-    how much steeper or flatter each piece is.
+    The memory says for every cause where on the axis of log cycles it strikes, how steeply, and a
+    small free correction per interval. Free logits alone have to learn from a few dozen lives that
+    neighbouring intervals belong together.
     """
 
-    spline: Tensor
+    middles: Tensor
+    log_lengths: Tensor
     unseen: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        middles, lengths = places()
         self.register_buffer("unseen", torch.zeros(N_CAUSES))
-        self.register_buffer("spline", _spline(), persistent=False)
+        self.register_buffer("middles", (middles - MIDDLE)[:, None], persistent=False)
+        self.register_buffer("log_lengths", lengths.log()[:, None], persistent=False)
         self.first = nn.Linear(width, width)
-        self.second = nn.Linear(width, (2 + N_BENDS) * N_CAUSES)
+        self.second = nn.Linear(width, (2 + N_INTERVALS) * N_CAUSES)
         with torch.no_grad():
             self.second.bias.zero_()
             self.second.bias[:N_CAUSES] = -1.2  # a steepness of 3
             self.second.bias[N_CAUSES : 2 * N_CAUSES] = 2.1  # around 500 cycles
 
     def forward(self, memory: Tensor) -> Tensor:
-        """Log-odds, before recalibration."""
+        """Logarithms of integrated hazards, before recalibration."""
         raw = self.second(nn.functional.silu(self.first(memory)))
-        rows = raw.unflatten(-1, (2 + N_BENDS, N_CAUSES))
-        slope, centre, bends = rows.split((1, 1, N_BENDS), -2)
+        rows = raw.unflatten(-1, (2 + N_INTERVALS, N_CAUSES))
+        slope, centre, free = rows.split((1, 1, N_INTERVALS), -2)
         steepness = LEAST_STEEPNESS + MOST_STEEPNESS * torch.sigmoid(slope)
-        shape = [torch.ones_like(slope), torch.tanh(centre / SPAN), torch.tanh(bends)]
-        log_odds = torch.matmul(self.spline, steepness * torch.cat(shape, -2))
-        return log_odds * (1 - self.unseen) - UNSEEN * self.unseen
+        log_odds = steepness * (self.middles - SPAN * torch.tanh(centre / SPAN))
+        hazard = torch.log(steepness) + self.log_lengths + nn.functional.logsigmoid(log_odds)
+        logits: Tensor = hazard + FREE * free - UNSEEN * self.unseen
+        return logits
 
     @torch.no_grad()
     def fit(self, seen: Tensor) -> None:
@@ -103,11 +99,9 @@ class HazardHead(nn.Module):
         return LEAST_HAZARD * torch.exp(-UNSEEN * self.unseen)
 
 
-def log_hazards(log_odds: Tensor, least: Tensor | float = LEAST_HAZARD) -> Tensor:
-    """Log-odds ``(…, J + 1, K)`` → log-probabilities ``(…, J, K + 1)``: causes, then survival."""
-    before, after = log_odds[..., :-1, :], log_odds[..., 1:, :]
-    hazard = torch.log((after - before).clamp(min=1e-9))
-    hazard = hazard + nn.functional.logsigmoid((before + after) / 2)
+def log_hazards(hazard: Tensor, least: Tensor | float = LEAST_HAZARD) -> Tensor:
+    """Logarithms of integrated hazards ``(…, J, K)`` → log-probabilities ``(…, J, K + 1)`` of each
+    cause, then of survival."""
     hazard = torch.logaddexp(hazard, torch.as_tensor(least).to(hazard).log())
     total = torch.logsumexp(hazard, -1, keepdim=True)
     leave = torch.exp(total)
