@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -52,7 +51,8 @@ def fit_recalibration(
         total.backward()
         return total
 
-    optimiser.step(loss)
+    with torch.enable_grad():
+        optimiser.step(loss)
     with torch.no_grad():
         recalibration.log_slope.copy_(parameters[0])
         recalibration.offset.copy_(parameters[1:] * occurred)
@@ -85,14 +85,14 @@ def fit_spreads(
         sensors.scale[column] = (size[row] / Z_90).clamp(*SCALES)
 
 
-def fit_novelty(forecaster: Forecaster, encodings: Sequence[Tensor]) -> None:
-    """Fit the novelty score to the encodings ``(T, width)`` of the training cells.
+def fit_novelty(forecaster: Forecaster, memory: Tensor) -> None:
+    """Fit the novelty score to the memory ``(N, width)`` of training cells.
 
     Raises:
-        TrainingError: they are all the same, so there is no scale for a distance.
+        TrainingError: it is all the same, so there is no scale for a distance.
     """
     try:
-        forecaster.novelty.fit(torch.cat(list(encodings)))
+        forecaster.novelty.fit(memory)
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         raise TrainingError(
             "the network encodes all training cycles alike",

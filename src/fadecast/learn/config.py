@@ -66,16 +66,16 @@ class TrainingConfig(_Section):
 
     ``patience`` epochs without a better validation likelihood end the training; without validation
     cells all ``epochs`` run. ``soh_weight`` is the share of the state-of-health loss,
-    ``virtual_weight`` that of the virtual sensors (0: they are not taught), ``cycles`` the share of
-    a batch's cycles whose likelihood is taken at a step. With ``prefix``, a cell of more cycles
-    enters an epoch up to a random one of them.
+    ``virtual_weight`` that of the virtual sensors (0: they are not taught). After a cell's first 20
+    cycles, one in ``every`` is learnt from; a step meets ``batch_rows`` of them, of any cells.
     """
 
-    epochs: _Count = 60
-    patience: _Count = 15
-    batch_cells: _Count = 8
-    learning_rate: _Positive = 3e-3
-    weight_decay: _NotNegative = 1e-2
+    epochs: _Count = 20
+    patience: _Count = 5
+    batch_rows: _Count = 256
+    every: _Count = 1
+    learning_rate: _Positive = 2e-3
+    weight_decay: _NotNegative = 2e-2
     gradient_clip: _Positive = 1.0
     soh_weight: _NotNegative = 0.1
     virtual_weight: _NotNegative = 0.1

@@ -13,21 +13,20 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import Logger
+from torch import Tensor
 
 from fadecast.cell.design import encode_design
 from fadecast.cell.life import CAUSES
 from fadecast.errors import TrainingError
-from fadecast.learn.batches import Batch, ordered_loader, training_loader, valid_rows
+from fadecast.learn.batches import Batch, Rows, ordered_loader, training_loader, valid_rows
 from fadecast.learn.calibrate import fit_novelty, fit_recalibration, fit_spreads
 from fadecast.learn.config import TrainingConfig
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.module import ForecasterModule
-from fadecast.network.forecaster import Forecaster, ForecasterConfig, Hidden
+from fadecast.network.forecaster import Forecaster, ForecasterConfig
 
-_CELLS: Final = 8
 _ENOUGH: Final = 600
 """Cells from which scales, recalibration and novelty are taken."""
-_TARGETS: Final = ("after", "until", "cause", "weight", "virtual", "virtual_known")
 
 _KEPT: Final[dict[str, Any]] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
 
@@ -76,7 +75,7 @@ def fit(
         forecaster.virtual.fit(torch.cat(truth).float())
     module = ForecasterModule(forecaster, training)
     shuffled = training_loader(train, forecaster, training)
-    watched = ordered_loader(validation, forecaster, training.batch_cells) if validation else None
+    watched = ordered_loader(validation, forecaster, training.every) if validation else None
     best = ModelCheckpoint(folder, "best", "validation_nll", **_KEPT) if validation else None
     watching = [_Stopper(training.patience), best] if best else []
     bars = [RichProgressBar(leave=False)] if progress else []
@@ -98,7 +97,7 @@ def fit(
     module.cpu().load_state_dict(state)
     if not all(torch.isfinite(p).all() for p in forecaster.parameters()):
         raise TrainingError("weights are not finite", fix="Lower training.learning_rate")
-    _finish(forecaster.eval(), train, validation)
+    _finish(forecaster.eval(), train, validation, training.every)
     return forecaster
 
 
@@ -114,29 +113,25 @@ def _fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
     forecaster.hazards.fit(torch.tensor([float(cause in causes) for cause in CAUSES]))
 
 
-def _finish(
-    forecaster: Forecaster, train: Sequence[CellSequence], validation: Sequence[CellSequence]
-) -> None:
-    """Recalibration on the validation cells, novelty on the training cells."""
-    memory, targets = [], []
-    for batch in ordered_loader(_some(validation), forecaster, _CELLS):
-        real = batch.weight > 0
-        memory.append(_hidden(forecaster, batch).memory[real])
-        targets.append([getattr(batch, name)[real] for name in _TARGETS])
-    if memory:
-        after, until, cause, weight, truth, known = map(torch.cat, zip(*targets, strict=True))
-        if any(s.life.failed for s in validation):
-            with torch.no_grad():
-                logits = torch.cat([forecaster.hazards(part) for part in memory])
-            fit_recalibration(forecaster, logits, after, until, cause, weight)
-        fit_spreads(forecaster, torch.cat(memory), truth.float(), known, weight)
-    batches = ordered_loader(_some(train), forecaster, _CELLS)
-    fit_novelty(forecaster, [_hidden(forecaster, b).encoding[b.weight > 0] for b in batches])
-
-
 @torch.no_grad()
-def _hidden(forecaster: Forecaster, batch: Batch) -> Hidden:
-    return forecaster.recall(batch.features, batch.design, batch.elapsed)
+def _finish(
+    forecaster: Forecaster, train: Sequence[CellSequence], validation: Sequence[CellSequence],
+    every: int,
+) -> None:  # fmt: skip
+    """Recalibration on the validation cells, novelty on the training cells."""
+    if validation:
+        rows = Rows(_some(validation), forecaster, every).batch
+        memory = _memory(forecaster, rows)
+        if any(s.life.failed for s in validation):
+            weight = rows.weight * len(_some(validation)) / rows.weight.sum()
+            hazards = forecaster.hazards(memory)
+            fit_recalibration(forecaster, hazards, rows.after, rows.until, rows.cause, weight)
+        fit_spreads(forecaster, memory, rows.virtual.float(), rows.virtual_known, rows.weight)
+    fit_novelty(forecaster, _memory(forecaster, Rows(_some(train), forecaster, every).batch))
+
+
+def _memory(forecaster: Forecaster, rows: Batch) -> Tensor:
+    return forecaster.recall(rows.features, rows.design, rows.age).memory
 
 
 def _some(cells: Sequence[CellSequence]) -> Sequence[CellSequence]:

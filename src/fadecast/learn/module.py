@@ -17,7 +17,7 @@ from fadecast.network.heads import log_hazards
 
 
 class ForecasterModule(lightning.LightningModule):
-    """Negative log-likelihood per cycle, averaged within each cell, then over cells."""
+    """Negative log-likelihood of rows, weighted as ``Batch.weight`` says."""
 
     def __init__(self, forecaster: Forecaster, config: TrainingConfig) -> None:
         super().__init__()
@@ -49,25 +49,15 @@ class ForecasterModule(lightning.LightningModule):
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         """By name; that of the virtual sensors where the network is taught any."""
-        hidden = self.forecaster.recall(batch.features, batch.design, batch.elapsed)
-        # The likelihood of a row costs more than its memory, and neighbours say nearly the same.
-        chosen = batch.weight > 0
-        if self.training:
-            chosen &= torch.rand(chosen.shape, device=chosen.device) < self.config.cycles
-        weight = batch.weight * chosen
-        hazards = log_hazards(self.forecaster.hazards(hidden.memory[chosen]))
-        rows = competing_risks_nll(
-            hazards, batch.after[chosen], batch.until[chosen], batch.cause[chosen]
-        )
-        losses = {"nll": (rows * weight[chosen]).sum() / weight.sum().clamp(min=1e-12)}
+        hidden = self.forecaster.recall(batch.features, batch.design, batch.age)
+        hazards = log_hazards(self.forecaster.hazards(hidden.memory))
+        told = competing_risks_nll(hazards, batch.after, batch.until, batch.cause)
         off = torch.nn.functional.smooth_l1_loss(hidden.soh, batch.soh, reduction="none", beta=0.01)
-        cells = len(batch.design)
-        losses["soh"] = (off * batch.soh_weight).sum() / cells
+        losses = {"nll": _mean(told, batch.weight), "soh": _mean(off, batch.soh_weight)}
         if self.forecaster.virtual.names:
             mean, spread = self.forecaster.virtual(hidden.memory)
             told = sensor_nll(mean, spread, batch.virtual.float())
-            of_cells = (batch.weight.unsqueeze(2) * batch.virtual_known * told).sum((0, 1)) / cells
-            losses["virtual"] = of_cells.mean()
+            losses["virtual"] = _mean(told, batch.weight.unsqueeze(1) * batch.virtual_known)
         return losses
 
     def configure_optimizers(self) -> Any:
@@ -90,3 +80,7 @@ class ForecasterModule(lightning.LightningModule):
             "optimizer": optimiser,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def _mean(x: Tensor, weight: Tensor) -> Tensor:
+    return (x * weight).sum() / weight.sum().clamp(min=1e-12)

@@ -1,4 +1,4 @@
-"""One cycle's scaled summary → one vector.
+"""One cycle's scaled summary, and how far it is off earlier ones → one vector.
 
 A curve over voltage enters by how it has changed, not by where it lies: with the cells of a few
 batches, the level of 28 nodes tells the batch, and a network that can tell it learns its lives by
@@ -38,17 +38,19 @@ def _groups() -> Tensor:
 
 
 class Encoder(nn.Module):
-    """Levels, changes and masks of the fields, the declared design and the age → ``(B, T, width)``.
+    """Levels, changes and masks of the fields, how far the single ones are off their averages, the
+    declared design and the age → the memory ``(…, width)``.
 
     Design entries that never varied in training are ignored, as their weights would be noise.
     """
 
     groups: Tensor
     curves: Tensor
+    tracked: Tensor
     design_centre: Tensor
     design_scale: Tensor
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, width: int, dropout: float, lengths: int) -> None:
         super().__init__()
         groups = _groups()
         self.register_buffer("groups", groups, persistent=False)
@@ -60,7 +62,13 @@ class Encoder(nn.Module):
         # Levels and changes come first; they are what dropout takes from.
         self.fields = 2 * len(FIELDS) - CURVES
         self.features = self.fields + groups.shape[1] + curves.shape[1]
-        self.first = nn.Linear(self.features + N_DESIGN + 2, width)
+        # Those that are followed by averages: levels, changes and masks of what is no curve.
+        single = self.fields + torch.nonzero(groups[:CURVES].sum(0) == 0)[:, 0]
+        levels = torch.arange(len(FIELDS) - CURVES)
+        tracked = torch.cat([levels, len(FIELDS) + levels, single])
+        self.register_buffer("tracked", tracked, persistent=False)
+        inputs = self.features + lengths * len(tracked) + N_DESIGN + 2
+        self.first = nn.Linear(inputs, width)
         self.second = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
@@ -77,18 +85,12 @@ class Encoder(nn.Module):
             2,
         )
 
-    def forward(self, features: Tensor, design: Tensor, age: Tensor) -> Tensor:
-        """Features ``(B, T, features)``, design ``(B, N_DESIGN)``, age ``(B, T, 1)`` in cycles."""
+    def forward(self, features: Tensor, tracks: Tensor, design: Tensor, age: Tensor) -> Tensor:
+        """All ``(…, ·)``: features, averages' differences, design, and ``(…, 1)`` age in cycles."""
+        fields, others = features.split([self.fields, self.features - self.fields], -1)
         declared = (design - self.design_centre) * self.design_scale
-        fields, others = features.split([self.fields, self.features - self.fields], 2)
-        inputs = [
-            self.dropout(fields),
-            others,
-            declared.unsqueeze(1).expand(-1, features.shape[1], -1),
-            torch.log1p(age) / 8,
-            age / 1000,
-        ]
-        hidden = nn.functional.silu(self.first(torch.cat(inputs, 2)))
+        inputs = [self.dropout(fields), others, tracks, declared, torch.log1p(age) / 8, age / 1000]
+        hidden = nn.functional.silu(self.first(torch.cat(inputs, -1)))
         return torch.tanh(self.second(hidden))
 
     @torch.no_grad()

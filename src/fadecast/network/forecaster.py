@@ -1,7 +1,8 @@
 """The forecaster: a causal network from cycle summaries to competing-risk forecasts.
 
 ``step`` is the network as it is deployed: one cycle in, one forecast out, an explicit state.
-``sequence`` is the same arithmetic over whole lives in parallel, for training.
+``describe`` is what of it is not trained, over whole lives in parallel, and ``recall`` the rest,
+for rows in any order: what a training repeats.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from fadecast.errors import ConfigError
 from fadecast.network.calibration import Novelty, Recalibration
 from fadecast.network.encoder import Encoder
 from fadecast.network.heads import HazardHead, Readout, log_hazards
-from fadecast.network.memory import GatedMemory, LeakyAverages
+from fadecast.network.memory import LeakyAverages
 from fadecast.network.scaler import Scaler
 from fadecast.network.virtual import VirtualSensors
 
@@ -31,26 +32,23 @@ class ForecasterConfig:
     """Size of the network.
 
     Args:
-        hidden: width of the encoding and of the memory, 8…256.
-        layers: of gated recurrent units, 1…4.
+        hidden: width of both trained layers, 8…256.
         reference_cycles: cycles that make the early-life reference, ≥ 1.
         averages: time constants of the leaky averages, in cycles; the longest is in effect the mean
             over the whole life.
         dropout: share of the input fields dropped in training, in [0, 1).
     """
 
-    hidden: int = 64
-    layers: int = 1
+    hidden: int = 96
     reference_cycles: int = 10
     averages: tuple[float, ...] = (10.0, 100.0, 100_000.0)
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (8 <= self.hidden <= 256 and 1 <= self.layers <= 4 and self.reference_cycles >= 1):
+        if not (8 <= self.hidden <= 256 and self.reference_cycles >= 1):
             raise ConfigError(
-                f"network of hidden {self.hidden}, layers {self.layers}, "
-                f"reference_cycles {self.reference_cycles}",
-                fix="Use hidden 8…256, layers 1…4, reference_cycles ≥ 1",
+                f"network of hidden {self.hidden}, reference_cycles {self.reference_cycles}",
+                fix="Use hidden 8…256, reference_cycles ≥ 1",
             )
         if not 0 <= self.dropout < 1 or not self.averages or min(self.averages) <= 0:
             raise ConfigError("dropout must be in [0, 1) and averages be positive cycle counts")
@@ -74,18 +72,21 @@ class ForecastTensors(NamedTuple):
 
 
 class Features(NamedTuple):
-    """Cycles as the trained layers meet them: features, and the last capacity with its flag."""
+    """Cycles ``(…, ·)`` as the trained layers meet them.
+
+    ``described`` holds a cycle's features, then their differences to the averages; ``capacity``
+    ``(…, 1)`` is the last observed discharge, 1 before any.
+    """
 
     described: Tensor
     capacity: Tensor
 
 
 class Hidden(NamedTuple):
-    """What training needs of a sequence; the hazards are read off ``memory``."""
+    """What training needs of rows: all forecasts are read off ``memory``."""
 
     memory: Tensor
     soh: Tensor
-    encoding: Tensor
 
 
 class Forecaster(nn.Module):
@@ -100,9 +101,8 @@ class Forecaster(nn.Module):
         self.config = config
         width = config.hidden
         self.scaler = Scaler(N_FIELDS, config.reference_cycles)
-        self.encoder = Encoder(width, config.dropout)
-        self.averages = LeakyAverages(width, config.averages)
-        self.memory = GatedMemory(self.averages.out_width, width, config.layers)
+        self.encoder = Encoder(width, config.dropout, len(config.averages))
+        self.averages = LeakyAverages(len(self.encoder.tracked), config.averages)
         self.hazards = HazardHead(width)
         self.health = nn.Linear(width, 1)
         self.recalibration = Recalibration()
@@ -111,11 +111,8 @@ class Forecaster(nn.Module):
         self.virtual = VirtualSensors(width)
         nn.init.zeros_(self.health.weight)
         nn.init.zeros_(self.health.bias)
-        # age; last capacity and whether there was one; memory's output for invalid cycles is the
-        # last layer's state
-        self._sizes = [
-            1, 2, self.scaler.state_size, self.averages.state_size, self.memory.state_size, 1,
-        ]  # fmt: skip
+        # age; last capacity less 1, reference, averages, memory, novelty
+        self._sizes = [1, 1, self.scaler.state_size, self.averages.state_size, width, 1]
         self.state_size = sum(self._sizes)
 
     def start(self, batch: int) -> Tensor:
@@ -140,22 +137,20 @@ class Forecaster(nn.Module):
         new_reference, level, change, seen = self.scaler(
             reference, values.unsqueeze(1), observed.unsqueeze(1)
         )
-        features = self.encoder.describe(level, change, seen)
-        encoding = self.encoder(features, design, age.unsqueeze(1)).squeeze(1)
-        new_averages, wide = self.averages.step(averages, encoding)
-        new_memory, _ = self.memory.step(memory, wide)
-        new_novelty = self.novelty(encoding, self.encoder.strangeness(design))
+        features = self.encoder.describe(level, change, seen).squeeze(1)
+        new_averages, tracks = self.averages.step(averages, self._tracked(features))
+        new_memory = self.encoder(features, tracks, design, age)
+        new_novelty = self.novelty(new_memory, self.encoder.strangeness(design))
         old = torch.cat([capacity, reference, averages, memory, novelty], 1)
         new = torch.cat([new_capacity, new_reference, new_averages, new_memory, new_novelty], 1)
         kept = torch.where(valid > 0, new, old)
         out = kept.split(self._sizes[1:], 1)
-        recalled = out[3][:, -self.config.hidden :]
-        logits = self.recalibration(self.hazards(recalled))
-        rul, risk, incidence = self.readout(log_hazards(logits, self.hazards.least()))
+        hazards = self.recalibration(self.hazards(out[3]))
+        rul, risk, incidence = self.readout(log_hazards(hazards, self.hazards.least()))
         forecast = ForecastTensors(
             rul, risk, incidence,
-            self._health(recalled, out[0]).squeeze(1),
-            out[4].squeeze(1), valid.squeeze(1), *self.virtual(recalled),
+            self._health(out[3], 1 + out[0]).squeeze(1),
+            out[4].squeeze(1), valid.squeeze(1), *self.virtual(out[3]),
         )  # fmt: skip
         return torch.cat([age, kept], 1), forecast
 
@@ -174,28 +169,21 @@ class Forecaster(nn.Module):
         """
         empty = values.new_zeros(len(values), self.scaler.state_size)
         _, level, change, seen = self.scaler(empty, values, observed)
-        described = self.encoder.describe(level, change, seen)
+        features = self.encoder.describe(level, change, seen)
+        tracks = self.averages.sequence(self._tracked(features))
+        described = torch.cat([features, tracks], 2)
         return Features(described, _latest_in_sequence(values, observed))
 
-    def recall(self, features: Features, design: Tensor, elapsed: Tensor) -> Hidden:
-        """Whole lives from the first cycle on.
-
-        Args:
-            features: ``(B, T, ·)``. design: ``(B, N_DESIGN)``.
-            elapsed: ``(B, T)`` cycles since the previous summary.
-
-        Returns:
-            Memory, state of health and encodings ``(B, T, ·)``.
-        """
-        age = elapsed.cumsum(1).unsqueeze(2)
-        encoding = self.encoder(features.described, design, age)
-        recalled = self.memory.sequence(self.averages.sequence(encoding))
-        soh = self._health(recalled, features.capacity).squeeze(-1)
-        return Hidden(recalled, soh, encoding)
+    def recall(self, features: Features, design: Tensor, age: Tensor) -> Hidden:
+        """Rows ``(…, ·)`` with their cells' designs and ``(…, 1)`` ages in cycles."""
+        sizes = [self.encoder.features, self.averages.out_width]
+        memory = self.encoder(*features.described.split(sizes, -1), design, age)
+        return Hidden(memory, self._health(memory, features.capacity).squeeze(-1))
 
     def sequence(self, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor) -> Hidden:
         """The deployed steps over ``(B, T, F)`` in parallel: ``recall`` of what is described."""
-        return self.recall(self.describe(values, observed), design, elapsed)
+        design = design.unsqueeze(1).expand(-1, values.shape[1], -1)
+        return self.recall(self.describe(values, observed), design, elapsed.cumsum(1).unsqueeze(2))
 
     @torch.no_grad()
     def forecast_sequence(
@@ -211,11 +199,13 @@ class Forecaster(nn.Module):
             steps.append(forecast)
         return ForecastTensors(*(torch.stack(parts, 1) for parts in zip(*steps, strict=True)))
 
-    def _health(self, recalled: Tensor, capacity: Tensor) -> Tensor:
-        """The last measured capacity, corrected by the memory; around 1 before there is any."""
-        measured, some = capacity[..., :1], capacity[..., 1:]
-        correction: Tensor = self.health(recalled)
-        return measured + (1 - some) + 0.1 * correction
+    def _tracked(self, features: Tensor) -> Tensor:
+        return features.index_select(-1, self.encoder.tracked)
+
+    def _health(self, memory: Tensor, capacity: Tensor) -> Tensor:
+        """The last measured capacity, corrected by the memory."""
+        correction: Tensor = self.health(memory)
+        return capacity + 0.1 * correction
 
 
 def valid_cycles(values: Tensor, observed: Tensor) -> Tensor:
@@ -228,16 +218,14 @@ def valid_cycles(values: Tensor, observed: Tensor) -> Tensor:
 
 
 def _latest(capacity: Tensor, values: Tensor, observed: Tensor) -> Tensor:
-    """``(B, 2)`` last observed discharge and whether there was one."""
+    """``(B, 1)`` last observed discharge, less 1."""
     some = observed[:, _DISCHARGE : _DISCHARGE + 1]
-    now = torch.cat([values[:, _DISCHARGE : _DISCHARGE + 1], torch.ones_like(some)], 1)
-    return torch.where(some > 0, now, capacity)
+    return torch.where(some > 0, values[:, _DISCHARGE : _DISCHARGE + 1] - 1, capacity)
 
 
 def _latest_in_sequence(values: Tensor, observed: Tensor) -> Tensor:
-    """``(B, T, 2)`` as ``_latest`` after each cycle."""
-    some = observed[..., _DISCHARGE]
+    """``(B, T, 1)`` last observed discharge after each cycle, 1 before any."""
     steps = torch.arange(1, values.shape[1] + 1)
-    at = (some * steps).long().cummax(1).values
-    padded = nn.functional.pad(values[..., _DISCHARGE], (1, 0))
-    return torch.stack([padded.gather(1, at), (at > 0).to(values.dtype)], 2)
+    at = (observed[..., _DISCHARGE] * steps).long().cummax(1).values
+    padded = nn.functional.pad(values[..., _DISCHARGE], (1, 0), value=1.0)
+    return padded.gather(1, at).unsqueeze(2)

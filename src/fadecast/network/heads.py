@@ -67,16 +67,15 @@ class HazardHead(nn.Module):
         self.register_buffer("unseen", torch.zeros(N_CAUSES))
         self.register_buffer("middles", (middles - MIDDLE)[:, None], persistent=False)
         self.register_buffer("log_lengths", lengths.log()[:, None], persistent=False)
-        self.first = nn.Linear(width, width)
-        self.second = nn.Linear(width, (2 + N_INTERVALS) * N_CAUSES)
+        self.linear = nn.Linear(width, (2 + N_INTERVALS) * N_CAUSES)
         with torch.no_grad():
-            self.second.bias.zero_()
-            self.second.bias[:N_CAUSES] = -1.2  # a steepness of 3
-            self.second.bias[N_CAUSES : 2 * N_CAUSES] = 2.1  # around 500 cycles
+            self.linear.bias.zero_()
+            self.linear.bias[:N_CAUSES] = -1.2  # a steepness of 3
+            self.linear.bias[N_CAUSES : 2 * N_CAUSES] = 2.1  # around 500 cycles
 
     def forward(self, memory: Tensor) -> Tensor:
         """Logarithms of integrated hazards, before recalibration."""
-        raw = self.second(nn.functional.silu(self.first(memory)))
+        raw = self.linear(memory)
         rows = raw.unflatten(-1, (2 + N_INTERVALS, N_CAUSES))
         slope, centre, free = rows.split((1, 1, N_INTERVALS), -2)
         steepness = LEAST_STEEPNESS + MOST_STEEPNESS * torch.sigmoid(slope)
