@@ -70,7 +70,7 @@ def fit(
     )
     torch.manual_seed(training.seed)
     forecaster = Forecaster(network)
-    _fit_scales(forecaster, train)
+    fit_scales(forecaster, train)
     module = ForecasterModule(forecaster, training)
     shuffled = training_loader(train, forecaster, training)
     watched = ordered_loader(validation, forecaster, training.batch_cells) if validation else None
@@ -100,7 +100,7 @@ def fit(
 
 
 @torch.no_grad()
-def _fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
+def fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
     """Scales of the inputs and the causes that occur, from the training cells alone."""
     values, observed, _ = zip(*(valid_rows(s.alive()) for s in _some(train)), strict=True)
     changes = [forecaster.scaler.changes_of(*cell) for cell in zip(values, observed, strict=True)]
