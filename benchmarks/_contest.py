@@ -43,15 +43,15 @@ class Effort:
     every: int = 2 * EVERY
     trials: int = 16
     trial_rows: int = 40_000
-    iterations: int = 400
+    iterations: int = 300
     cox_rows: int = 30_000
-    steps: int = 3000
+    steps: int = 2500
     truth_steps: int = 3000
     training: tuple[tuple[str, Any], ...] = ()
 
 
 QUICK: Final = Effort(
-    every=5 * EVERY, trials=2, trial_rows=1500, iterations=40, cox_rows=1500, steps=20,
+    every=5 * EVERY, trials=2, trial_rows=1500, iterations=40, cox_rows=1500, steps=10,
     truth_steps=60, training=(("epochs", 2), ("batch_cells", 8)),
 )  # fmt: skip
 

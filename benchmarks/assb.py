@@ -51,7 +51,7 @@ TRAINING = _common.ROOT / "training" / "configs" / "assb.yaml"
 KEPT = _common.ROOT / "mlruns" / "populations" / "assb"
 STAGES_KEPT = _common.ROOT / "mlruns" / "assb"
 PICTURES = _common.ROOT / "docs" / "figures"
-QUICK_CELLS = 128
+QUICK_CELLS = 96
 COMPARED = ("network", "trees_history")  # in alarms
 
 
