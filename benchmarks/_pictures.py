@@ -19,6 +19,10 @@ from fadecast.forecast import metrics
 from fadecast.report.style import ACCENT, ALIVE, CAUSE_COLOURS, GRID, INK, QUIET, words
 
 _BINS: Final = 10
+_LEAST: Final = 1e-5
+"""Rate of false alarms at which none is drawn: the axis is logarithmic."""
+_MOST: Final = 300
+"""False alarms in 10,000 cell-cycles beyond which nothing is of interest."""
 _LOOKS: Final = {"network": "-", "trees_history": "--"}
 
 
@@ -55,43 +59,49 @@ def reliability(said: Sequence[Said], rows: Rows) -> Figure:
 
 
 def lead_times(curves: Mapping[str, Curve]) -> Figure:
-    """Share of failures announced in time over the rate of false alarms, a panel a cause."""
+    """Share of failures announced in time over the rate of false alarms, a panel a cause.
+
+    At every rate the best threshold that is as quiet: a very low one raises its alarm too early.
+    """
     causes = [c for c in PRESSURE_CAUSES if any(c in curve.told for curve in curves.values())]
     figure = Figure((3.6 * max(len(causes), 1), 3.6), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, max(len(causes), 1), sharey=True))
     for axes, cause in zip(panels, causes, strict=False):
         for name, curve in curves.items():
-            shown = curve.false > 0
-            axes.plot(
-                1e4 * curve.false[shown], curve.told[cause][shown], _LOOKS[name],
+            order = np.argsort(curve.false, kind="stable")
+            best = np.maximum.accumulate(curve.told[cause][order])
+            axes.step(
+                1e4 * np.maximum(curve.false[order], _LEAST), best, _LOOKS[name], where="post",
                 color=CAUSE_COLOURS[cause], label=name.replace("_", " "),
             )  # fmt: skip
             axes.set_title(f"{words(cause)}: {curve.failures[cause]} failures", fontsize="medium")
         axes.axvline(1e4 * RATE, color=QUIET, linewidth=1, linestyle=":")
         axes.set(xscale="log", xlabel="false alarms in 10,000 cell-cycles", ylim=(0, 1.02))
+        axes.set_xlim(1e4 * _LEAST, _MOST)
     panels[0].set_ylabel(f"announced {LEAD} or more cycles before")
-    panels[0].legend(frameon=False, fontsize="small", labelcolor=INK)
+    panels[0].legend(frameon=False, fontsize="small", labelcolor=INK, loc="upper left")
     _quiet(*panels)
     return figure
 
 
 def landmarks(names: Sequence[str], figures: Mapping[str, float]) -> Figure:
-    """AUROC of every model at every landmark and pooled."""
+    """AUROC of every model at every landmark and pooled, from chance on."""
     parts = {"pooled": ""} | {f"cycle {n}": f".cycle{n}" for n in LANDMARKS}
     figure = Figure((2.1 * len(parts) + 1.6, 0.3 * len(names) + 1.2), layout="constrained")
     panels = figure.subplots(1, len(parts), sharey=True)
     order = list(names)[::-1]
     for axes, (title, part) in zip(panels, parts.items(), strict=True):
-        values = [figures.get(f"{RISK}.auroc{part}.{name}", np.nan) for name in order]
-        errors = [figures.get(f"{RISK}.auroc{part}.{name}.std", 0.0) for name in order]
-        colours = [_colour(name) for name in order]
-        axes.barh(order, np.nan_to_num(values), xerr=errors, color=colours, ecolor=INK)
-        for y, value in enumerate(values):
+        keys = [f"{RISK}.auroc{part}.{name}" for name in order]
+        values = np.array([figures.get(key, np.nan) for key in keys])
+        errors = [figures.get(f"{key}.std", 0.0) for key in keys]
+        gained = np.nan_to_num(values - 0.5)
+        axes.barh(order, gained, left=0.5, xerr=errors, ecolor=INK, color=[*map(_colour, order)])
+        for y, (value, error) in enumerate(zip(values, errors, strict=True)):
             text = f"{value:.3f}" if np.isfinite(value) else "–"
-            axes.annotate(text, (0.41, y), va="center", fontsize="x-small", color="white"
-                          if value > 0.5 else INK)  # fmt: skip
-        axes.axvline(0.5, color=QUIET, linewidth=1, linestyle=":")
-        axes.set(xlim=(0.4, 1.0), xlabel="AUROC")
+            end = max(float(np.nan_to_num(value)), 0.5) + error
+            axes.annotate(text, (end + 0.015, y), va="center", fontsize="x-small", color=INK)
+        axes.axvline(0.5, color=QUIET, linewidth=1)
+        axes.set(xlim=(0.4, 1.15), xticks=(0.5, 0.75, 1.0), xlabel="AUROC")
         axes.set_title(title, fontsize="medium")
     panels[0].set_yticks(range(len(order)), [name.replace("_", " ") for name in order])
     _quiet(*panels)

@@ -168,10 +168,15 @@ def ceilings(figures: Figures) -> Figures:
     low, high, own = (
         (figures | out)[f"{RISK}.auroc.{name}"] for name in ("kind", "ceiling", "network")
     )
-    out[f"{RISK}.ceiling_share"] = (own - low) / (high - low)
+    out[f"{RISK}.ceiling_share"] = ratio(own - low, high - low)
     at_100 = "rul.mdape.cycle100"
-    out[f"{at_100}.ceiling_ratio"] = figures[f"{at_100}.network"] / out[f"{at_100}.ceiling"]
-    return out
+    reached = ratio(figures[f"{at_100}.network"], out[f"{at_100}.ceiling"])
+    return out | {f"{at_100}.ceiling_ratio": reached}
+
+
+def ratio(part: float, whole: float) -> float:
+    """NaN where a small population leaves nothing to divide by."""
+    return part / whole if whole else float("nan")
 
 
 def margins(figures: Figures, names: Sequence[str]) -> Figures:
