@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fadecast.cell.life import PRESSURE_CAUSES
-from fadecast.forecast.forecast import HORIZONS, RISKS, Forecasts
-from fadecast.learn.dataset import CellSequence
+from benchmarks._cells import EVERY, Array, Rows
+from fadecast.cell.life import CAUSES, PRESSURE_CAUSES
 
 RATE: Final = 1 / 5000
 """False alarms per cell-cycle."""
@@ -18,53 +17,70 @@ LEAD: Final = 20
 """Cycles before the failure by which an alarm must have come."""
 FAR: Final = 200
 """An alarm longer than this before the failure is a false one."""
-_THRESHOLDS: Final = np.geomspace(1e-3, 0.99, 60)
+THRESHOLDS: Final = np.geomspace(1e-3, 0.99, 60)
 
 
-def lead_times(
-    forecasts: Mapping[str, Forecasts], cells: Sequence[CellSequence]
-) -> dict[str, float]:
-    """Shares of failures announced in time, by cause, at the lowest threshold that is quiet enough.
+@dataclass(frozen=True)
+class Curve:
+    """Alarms over the ``THRESHOLDS``.
 
-    An alarm begins where the risk within 50 cycles rises above the threshold. It is false where no
-    pressure-related failure follows within ``FAR`` cycles.
+    Args:
+        false: ``(t,)`` false alarms per cell-cycle.
+        told: ``(t,)`` share of the failures announced in time, by cause and by anode.
+        failures: how many there were, by cause and by anode.
     """
-    risks = [_risk(forecasts[cell.cell_id], cell) for cell in cells]
-    watched = sum(map(len, risks))
-    curve = []
-    for threshold in _THRESHOLDS:
-        false, told = 0, {cause: [0, 0] for cause in PRESSURE_CAUSES}
-        for cell, risk in zip(cells, risks, strict=True):
-            cycles = cell.summaries.cycle_count[: len(risk)][_onsets(risk, threshold)]
-            life = cell.life
-            left = life.cycle - cycles
-            concerned = life.failed and life.cause in PRESSURE_CAUSES
-            false += int((left > FAR).sum()) if concerned else len(cycles)
-            if concerned and life.cycle > LEAD:
-                assert life.cause is not None
-                told[life.cause][1] += 1
-                told[life.cause][0] += bool(((left >= LEAD) & (left <= FAR)).any())
-        curve.append((threshold, false / watched, told))
-    quiet = [point for point in curve if point[1] <= RATE]
-    if not quiet:
+
+    false: Array
+    told: dict[str, Array]
+    failures: dict[str, int]
+
+    def quiet(self) -> int | None:
+        """Index of the lowest threshold that is quiet enough, if one is."""
+        found = np.flatnonzero(self.false <= RATE)
+        return int(found[0]) if len(found) else None
+
+
+def alarms(rows: Rows, risk: Array) -> Curve:
+    """Whose failures are announced, and how often there is a false alarm.
+
+    An alarm begins at the first judged cycle at which the risk has reached the threshold. It is
+    false where no pressure-related failure follows within ``FAR`` cycles. A failure is announced in
+    time by an alarm that begins ``LEAD`` to ``FAR`` cycles before it.
+
+    Args:
+        rows: judged cycles. risk: ``(n,)`` of a pressure-related failure within 50 cycles.
+    """
+    first = np.diff(rows.cell, prepend=-1) != 0
+    concerned = rows.by_pressure
+    counted = concerned & (rows.time > LEAD)
+    groups = {cause: rows.cause == CAUSES.index(cause) for cause in PRESSURE_CAUSES}
+    groups |= {str(anode): rows.anode == anode for anode in np.unique(rows.anode)}
+    groups = {name: counted & group for name, group in groups.items() if (counted & group).any()}
+    far, in_time = rows.left > FAR, (rows.left >= LEAD) & (rows.left <= FAR)
+    false, told = [], []
+    for threshold in THRESHOLDS:
+        above = risk >= threshold
+        begins = above & (first | ~np.roll(above, 1))
+        false.append((begins & (far | ~concerned[rows.cell])).sum())
+        told.append(_any(rows, begins & in_time))
+    announced = np.array(told)
+    return Curve(
+        np.array(false) / (EVERY * len(rows)),
+        {name: announced[:, group].mean(1) for name, group in groups.items()},
+        {name: int(group.sum()) for name, group in groups.items()},
+    )
+
+
+def lead(curve: Curve) -> dict[str, float]:
+    """Figures at the lowest threshold that is quiet enough; none where none is."""
+    at = curve.quiet()
+    if at is None:
         return {}
-    threshold, rate, told = quiet[0]
-    print(f"\nAlarms at risk {threshold:.3f}: {rate * 1e4:.2f} false in 10,000 cell-cycles")
-    figures = {"lead.threshold": float(threshold), "lead.false_per_cycle": float(rate)}
-    for cause, (early, all_) in told.items():
-        if all_:
-            print(f"  {cause}: {early} of {all_} announced {LEAD} or more cycles before")
-            figures[f"lead.{cause}"] = early / all_
-    return figures
+    figures = {"lead.threshold": THRESHOLDS[at], "lead.false_per_cycle": curve.false[at]}
+    figures |= {f"lead.{name}": share[at] for name, share in curve.told.items()}
+    return {key: float(value) for key, value in figures.items()}
 
 
-def _risk(forecast: Forecasts, cell: CellSequence) -> NDArray[np.float64]:
-    """Risk of a pressure-related failure within 50 cycles, at every cycle known alive."""
-    alive = forecast.cycle_count <= cell.life.after
-    risk = forecast.risk[:, RISKS.index("pressure"), HORIZONS.index(50)]
-    return np.asarray(risk[alive], np.float64)
-
-
-def _onsets(risk: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
-    above = risk >= threshold
-    return above & ~np.concatenate([[False], above[:-1]])
+def _any(rows: Rows, hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``(m,)`` whether any row of each cell is hit."""
+    return np.bincount(rows.cell[hit], minlength=len(rows.cause)) > 0

@@ -15,11 +15,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def options(doc: str | None) -> argparse.Namespace:
+def parser(doc: str | None) -> argparse.ArgumentParser:
     """The command line of a benchmark: ``--quick`` for a smaller version within a minute."""
-    parser = argparse.ArgumentParser(description=doc)
-    parser.add_argument("--quick", action="store_true", help="a smaller version, under a minute")
-    return parser.parse_args()
+    out = argparse.ArgumentParser(description=doc)
+    out.add_argument("--quick", action="store_true", help="a smaller version, under a minute")
+    return out
+
+
+def options(doc: str | None) -> argparse.Namespace:
+    """What was given on the command line of a benchmark that has no options of its own."""
+    return parser(doc).parse_args()
 
 
 def recorded_data() -> Path:

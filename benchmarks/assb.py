@@ -1,13 +1,15 @@
 """Simulated solid-state cells: the network beside its opponents, on designs that trained nothing.
 
 Full: the population of training/populations/assb.yaml is simulated (once; it is kept), the network
-is trained by training/configs/assb.yaml and the opponents are fitted to the same designs; the test
-designs are judged. All cells are held in memory at once. Quick: the same with a small population
-and a few epochs, which says that the line works and nothing of how well.
+is trained by training/configs/assb.yaml, or is that of --bundle or of --run, and the opponents are
+fitted to the same designs; the test designs are judged, and docs/figures/assb_*.svg drawn. What is
+done stays in mlruns/assb, so a stopped run goes on. Quick: the same with a small population and a
+few steps, which says that the line works and nothing of how well.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -15,223 +17,276 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks import _common
-from benchmarks._alarms import lead_times
-from benchmarks._opponents import (
-    EVERY,
-    HORIZON,
-    Rows,
-    boosted,
-    by_kind,
-    hidden_truth,
-    judged_rows,
-    stacked,
+import fadecast
+from benchmarks import _common, _pictures
+from benchmarks._alarms import LEAD, THRESHOLDS, Curve, alarms, lead
+from benchmarks._cells import HORIZON, Cells, Rows
+from benchmarks._contest import NETWORKS, QUICK, TRUTH, Contest, Effort
+from benchmarks._judging import (
+    LANDMARKS,
+    RISK,
+    STAGES,
+    Figures,
+    calibration,
+    gains,
+    over,
+    ranking,
+    remaining_life,
 )
+from benchmarks._networks import bundled, heard, of
+from benchmarks._said import Said
+from benchmarks._stages import Stages, say
 from fadecast.cell.store import Store
 from fadecast.cli.simulation import summarise
-from fadecast.forecast import metrics, survival
-from fadecast.forecast.forecast import HORIZONS, QUANTILES, RISKS, Forecasts
 from fadecast.learn.config import TrainConfig
-from fadecast.learn.dataset import CellSequence, load_sequences
-from fadecast.learn.fit import fit
-from fadecast.learn.predict import forecast_cells
+from fadecast.learn.run import load_run
 from fadecast.learn.split import PARTS, split_cells
 from fadecast.physics.generate import generate
 from fadecast.physics.population import Population
+from fadecast.runtime import Session
 
 CONFIG = _common.ROOT / "training" / "populations" / "assb.yaml"
 TRAINING = _common.ROOT / "training" / "configs" / "assb.yaml"
 KEPT = _common.ROOT / "mlruns" / "populations" / "assb"
-LANDMARKS = (20, 50, 100, 200)
-QUICK_CELLS = 192
-DRAWS = 500
-_PRESSURE = RISKS.index("pressure")
-_WITHIN = HORIZONS.index(HORIZON)
-_LOW, _MEDIAN, _HIGH = 0, QUANTILES.index(0.5), len(QUANTILES) - 1
-STAGES = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
-
-Array = NDArray[np.float64]
-Figures = dict[str, float]
+STAGES_KEPT = _common.ROOT / "mlruns" / "assb"
+PICTURES = _common.ROOT / "docs" / "figures"
+QUICK_CELLS = 96
+COMPARED = ("network", "trees_history")  # in alarms
 
 
 def main() -> None:
-    """Judge, print, close."""
-    quick = _common.options(__doc__).quick
-    config = TrainConfig.from_yaml(TRAINING)
+    """Judge, print, draw, close."""
+    options = parsed()
     with tempfile.TemporaryDirectory() as name:
-        population = Population.from_yaml(CONFIG)
-        if quick:
-            changes = {"cells": QUICK_CELLS, "shard": 4, "seed": population.seed + 1000}
-            population = population.model_copy(update=changes)
-        store = simulate(population, Path(name) / "fresh" if quick else KEPT)
-        cells = load_sequences(store, config.data.end_of_life)
-        split = split_cells([cell.metadata for cell in cells], config.data.split)
-        by_id = {cell.cell_id: cell for cell in cells}
-        train, held, test = ([by_id[c] for c in getattr(split, part)] for part in PARTS)
-        rows = judged_rows(test)
-        print(f"{len(train) + len(held)} cells to learn from, {len(test)} to be judged on at")
-        print(f"{len(rows)} cycles")
-        scores = {"kind": by_kind([*train, *held], test, rows)}
-        scores |= fitted(store.path, [*train, *held], test, rows)
-        changes = {"epochs": 3, "batch_cells": 8} if quick else {}
-        training = config.training.model_copy(update=changes)
-        network = fit(train, held, config.network, training, folder=Path(name))
-        forecasts = forecast_cells(network, test)
-    scores["network"] = risk_at(forecasts, test, rows)
-    figures = ranking(scores, rows)
-    figures |= remaining_life(forecasts, test) | calibration(forecasts, test, rows, scores)
-    figures |= lead_times(forecasts, test)
+        contest = prepared(options.quick, Path(name))
+        networks = judged_networks(contest, options)
+        said = {k: [v] for k, v in contest.opponents().items()} | {"network": networks}
+    rows = contest.rows
+    figures = {k: v for n, many in said.items() for k, v in standing(n, many, rows).items()}
+    figures |= ceilings(figures) | margins(figures, list(said))
+    show_ranking(figures, [*said, "ceiling"])
+    figures |= show_gains(said, rows)
+    show_lives(figures, [*said, "ceiling"])
+    figures |= show_calibration(over(networks, lambda one: calibration(one, rows)))
+    curves = {name: mean_curve([alarms(rows, s.risk) for s in said[name]]) for name in COMPARED}
+    figures |= show_alarms(curves) | over(networks, lambda one: lead(alarms(rows, one.risk)))
+    if not options.quick:
+        drawn = {
+            "assb_reliability": _pictures.reliability(networks, rows),
+            "assb_alarms": _pictures.lead_times(curves),
+            "assb_landmarks": _pictures.landmarks(list(said), figures),
+        }
+        _pictures.save(drawn, PICTURES)
     figures = {key: value for key, value in figures.items() if np.isfinite(value)}
-    targets, met = verdicts(figures, quick)
-    _common.close("assb", figures, targets, met, ("numpy", "scikit-learn", "torch"))
+    targets, met = ({}, {}) if options.quick else verdicts(figures)
+    libraries = ("numpy", "scikit-learn", "torch", "lifelines")
+    _common.close("assb", figures, targets, met, libraries)
+
+
+def parsed() -> argparse.Namespace:
+    """The command line; with --quick the network that the package ships is judged, if it does."""
+    parser = _common.parser(__doc__)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--bundle", type=Path, help="judge this bundle instead of training one")
+    which.add_argument(
+        "--run", action="append", default=[], metavar="ID",
+        help="judge the network of this tracked run; of several the mean is told",
+    )  # fmt: skip
+    options = parser.parse_args()
+    shipped = getattr(fadecast, "PRETRAINED", None)
+    if options.quick and not options.run and options.bundle is None and shipped is not None:
+        options.bundle = shipped if Path(shipped).exists() else None
+    return options
+
+
+def prepared(quick: bool, fresh: Path) -> Contest:
+    """Cells and rows; a quick run's lie in ``fresh``."""
+    config, population = TrainConfig.from_yaml(TRAINING), Population.from_yaml(CONFIG)
+    if quick:
+        changes = {"cells": QUICK_CELLS, "shard": 4, "seed": population.seed + 1000}
+        population = population.model_copy(update=changes)
+    store = simulate(population, fresh / "population" if quick else KEPT)
+    effort = QUICK if quick else Effort()
+    split = split_cells([store.metadata(c) for c in store.cell_ids()], config.data.split)
+    ids = {part: getattr(split, part) for part in PARTS}
+    train, held, test = (Cells(store, ids[part], config.data.end_of_life) for part in PARTS)
+    data = f"{store.digest()} {split.digest} {config.data.end_of_life} {effort}"
+    kept = Stages(fresh / "stages" if quick else STAGES_KEPT, data)
+    contest = Contest(train, held, test, config, effort, kept)
+    print(
+        f"{len(train)} cells to learn from, {len(held)} to choose by, {len(test)} to be judged on"
+    )
+    print(f"at {len(contest.rows)} cycles, {(contest.rows.label >= 0).sum()} of known outcome")
+    return contest
 
 
 def simulate(config: Population, out: Path) -> Store:
     """The population in ``out``, simulated as far as it is not there yet."""
     for done, total in generate(config, out, summarise=summarise, workers=os.cpu_count() or 1):
-        if done % 32 == 0 and sys.stderr.isatty():
-            print(f"{done} of {total} shards", file=sys.stderr, flush=True)
+        if done % 32 == 0 or done == total:
+            say(f"{done} of {total} shards")
     return Store(out)
 
 
-def fitted(
-    store: Path, train: Sequence[CellSequence], test: Sequence[CellSequence], rows: Rows
-) -> dict[str, Array]:
-    """Gradient boosting on ever more, up to the hidden truth."""
-    known = judged_rows(train, 2 * EVERY)  # neighbours say nearly the same
+def judged_networks(contest: Contest, options: argparse.Namespace) -> list[Said]:
+    """What the given networks say, or the one that is trained here."""
+    cells, rows, kept = contest.test, contest.rows, contest.kept
+    if options.bundle is not None:
+        session = Session.load(options.bundle)
+        print(f"the network is the bundle {session.fingerprint[:12]}")
+        given, code = session.fingerprint, ("src/fadecast/runtime",)
+        arrays = kept("bundle", code, lambda: heard(bundled(session), cells, rows), given=given)
+        return [Said.of(arrays)]
+    out = []
+    for run in options.run:
+        network, info = load_run(run)
+        trained_on = {*info.split.train, *info.split.validation}
+        if not options.quick and trained_on & set(cells.ids):
+            sys.exit(f"run {run} was trained on cells that are to be judged")
+        forecast = of(network)
+        arrays = kept(f"run-{run}", NETWORKS, lambda f=forecast: heard(f, cells, rows), given=run)
+        out.append(Said.of(arrays))
+    if out:
+        print(f"the network is that of {len(out)} tracked runs")
+    return out or [contest.network()]
+
+
+def standing(name: str, said: Sequence[Said], rows: Rows) -> Figures:
+    """How well a model ranks risks and tells lives."""
+    return over(said, lambda one: ranking(name, one, rows) | remaining_life(name, one, rows))
+
+
+def ceilings(figures: Figures) -> Figures:
+    """The better of those who know the truth, figure by figure; how much of it ours reaches."""
+    out, (one, other) = {}, TRUTH
+    for key in [key for key in figures if key.endswith(f".{one}")]:
+        head = key.removesuffix(one)
+        best = min if head.startswith("rul.") else max
+        values = [v for v in (figures[head + one], figures[head + other]) if np.isfinite(v)]
+        out[f"{head}ceiling"] = best(values, default=float("nan"))
+    low, high, own = (
+        (figures | out)[f"{RISK}.auroc.{name}"] for name in ("kind", "ceiling", "network")
+    )
+    out[f"{RISK}.ceiling_share"] = ratio(own - low, high - low)
+    at_100 = "rul.mdape.cycle100"
+    reached = ratio(figures[f"{at_100}.network"], out[f"{at_100}.ceiling"])
+    return out | {f"{at_100}.ceiling_ratio": reached}
+
+
+def ratio(part: float, whole: float) -> float:
+    """NaN where a small population leaves nothing to divide by."""
+    return part / whole if whole else float("nan")
+
+
+def margins(figures: Figures, names: Sequence[str]) -> Figures:
+    """Our AUROC minus that of the best opponent, pooled and at landmarks."""
+    rivals = [name for name in names if name not in ("network", *TRUTH)]
     out = {}
-    for what in ("design", "current", "history"):
-        x, fresh = stacked(train, known, what), stacked(test, rows, what)
-        out[f"trees_{what}"] = boosted(x, known.label, fresh, 0)
-        print(f"fitted trees_{what}", file=sys.stderr, flush=True)
-    hidden = hidden_truth(store, [*train, *test])
-    x, fresh = (stacked(c, r, "history", hidden) for c, r in ((train, known), (test, rows)))
-    out["ceiling"] = boosted(x, known.label, fresh, 0)
+    for part in ("", *(f".cycle{n}" for n in LANDMARKS)):
+        head = f"{RISK}.auroc{part}"
+        best = max(figures[f"{head}.{name}"] for name in rivals)
+        out[f"{head}.margin"] = figures[f"{head}.network"] - best
     return out
 
 
-def risk_at(forecasts: Mapping[str, Forecasts], cells: Sequence[CellSequence], rows: Rows) -> Array:
-    """The network's risk of a pressure-related failure within the horizon, row by row."""
-    out = np.zeros(len(rows))
-    for index, cell in enumerate(cells):
-        chosen = rows.cell == index
-        forecast = forecasts[cell.cell_id]
-        place = np.searchsorted(forecast.cycle_count, rows.cycle[chosen])
-        out[chosen] = forecast.risk[place, _PRESSURE, _WITHIN]
-    return out
-
-
-def ranking(scores: Mapping[str, Array], rows: Rows) -> Figures:
-    """Area under the ROC curve and average precision, pooled and at landmarks."""
-    figures: Figures = {}
-    table = []
-    for name, values in scores.items():
-        line = [name]
-        for when in ("pooled", *LANDMARKS):
-            chosen = np.ones(len(rows), bool) if when == "pooled" else rows.cycle == when
-            label, said = rows.label[chosen], values[chosen]
-            auroc, ap = metrics.auroc(label, said), metrics.average_precision(label, said)
-            middle = "" if when == "pooled" else f".cycle{when}"
-            figures[f"risk{HORIZON}.auroc{middle}.{name}"] = auroc
-            figures[f"risk{HORIZON}.ap{middle}.{name}"] = ap
-            line.append(f"{auroc:.3f} / {ap:.3f}")
-        table.append(line)
-    print(f"\nPressure-related failure within {HORIZON} cycles: AUROC / average precision")
-    _common.table(["", "pooled", *(f"cycle {n}" for n in LANDMARKS)], table)
-    if "ceiling" in scores:
-        low, high = (figures[f"risk{HORIZON}.auroc.{n}"] for n in ("kind", "ceiling"))
-        own = figures[f"risk{HORIZON}.auroc.network"]
-        figures[f"risk{HORIZON}.ceiling_share"] = (own - low) / (high - low)
-        low, high = bootstrap(scores["network"], scores["trees_history"], rows)
-        figures[f"risk{HORIZON}.auroc.gain.low"] = low
-        figures[f"risk{HORIZON}.auroc.gain.high"] = high
-        print(f"network − trees_history, 95 % over cells: {low:+.4f} … {high:+.4f}")
-    return figures
-
-
-def bootstrap(own: Array, other: Array, rows: Rows) -> tuple[float, float]:
-    """95 % interval of the difference in AUROC, cells drawn with replacement."""
-    draw = np.random.default_rng(0)
-    cells = np.unique(rows.cell)
-    found = []
-    for _ in range(DRAWS):
-        weight = np.bincount(draw.choice(cells, len(cells)), minlength=cells.max() + 1)[rows.cell]
-        found.append(
-            metrics.auroc(rows.label, own, weight) - metrics.auroc(rows.label, other, weight)
-        )
-    low, high = np.quantile(found, (0.025, 0.975))
-    return float(low), float(high)
-
-
-def remaining_life(forecasts: Mapping[str, Forecasts], cells: Sequence[CellSequence]) -> Figures:
-    """Median error of the cycles left over their number, for cells that were seen to fail."""
-    late, at_100 = [], []
-    for cell in cells:
-        forecast = forecasts[cell.cell_id]
-        left = cell.life.cycle - forecast.cycle_count
-        error = np.abs(forecast.rul[:, _MEDIAN] - left) / np.maximum(left, 1)
-        if cell.life.failed:
-            late.append(error[(left > 0) & (left <= 50)])
-            at_100.append(error[(forecast.cycle_count == 100) & (left > 0)])
-    figures = {
-        "rul.mdape.cycle100.network": float(np.median(np.concatenate(at_100))),
-        "rul.mdape.last50.network": float(np.median(np.concatenate(late))),
+def show_ranking(figures: Figures, names: Sequence[str]) -> None:
+    """Print AUROC and average precision."""
+    parts = {"pooled": "", "cells alike": ".cells"} | {
+        f"cycle {n}": f".cycle{n}" for n in LANDMARKS
     }
-    for landmark in LANDMARKS:
-        alive = [c for c in cells if c.life.after > landmark]
-        said, time, failed = [], [], []
-        for cell in alive:
-            forecast = forecasts[cell.cell_id]
-            row = np.searchsorted(forecast.cycle_count, landmark)
-            said.append(-float(forecast.rul[min(row, len(forecast) - 1), _MEDIAN]))
-            time.append(cell.life.cycle)
-            failed.append(cell.life.failed)
-        key = f"concordance.cycle{landmark}.network"
-        figures[key] = survival.concordance(said, time, failed)
-    print("\nRemaining life: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+    print(f"\nPressure-related failure within {HORIZON} cycles: AUROC / average precision")
+    heads = [(f"{RISK}.auroc{part}", f"{RISK}.ap{part}") for part in parts.values()]
+    lines = [
+        [name, *(f"{text(figures, f'{a}.{name}')} / {text(figures, f'{b}.{name}')}"
+                 for a, b in heads)]
+        for name in names
+    ]  # fmt: skip
+    _common.table(["", *parts], lines)
+
+
+def show_lives(figures: Figures, names: Sequence[str]) -> None:
+    """Print how well the remaining life is told."""
+    parts = {"cycle 100": "rul.mdape.cycle100", "last 50": "rul.mdape.last50"}
+    parts |= {f"C {n}": f"concordance.cycle{n}" for n in LANDMARKS}
+    print("\nRemaining life: median |error| / life left at cycle 100 and in the last 50 cycles, of")
+    print("cells that failed; concordance C of the predicted median at landmarks, of all")
+    lines = [[n, *(text(figures, f"{head}.{n}") for head in parts.values())] for n in names]
+    _common.table(["", *parts], lines)
+
+
+def text(figures: Mapping[str, float], key: str) -> str:
+    """A figure, with its standard deviation where it has one."""
+    spread = f" ± {figures[f'{key}.std']:.3f}" if f"{key}.std" in figures else ""
+    return f"{figures[key]:.3f}{spread}"
+
+
+def show_gains(said: Mapping[str, Sequence[Said]], rows: Rows) -> Figures:
+    """Print and return 95 % intervals of ours minus each opponent's, cells drawn anew."""
+    others = {n: many[0] for n, many in said.items() if n not in ("network", *TRUTH)}
+    found = gains(said["network"], others, rows)
+    figures, lines = {}, []
+    for name, quantiles in found.items():
+        for figure, (low, high) in zip(("auroc", "ap"), quantiles, strict=True):
+            figures[f"{RISK}.{figure}.gain.{name}.low"] = float(low)
+            figures[f"{RISK}.{figure}.gain.{name}.high"] = float(high)
+        lines.append([name, *(f"{low:+.4f} … {high:+.4f}" for low, high in quantiles)])
+    print("\nThe network minus each opponent, 95 % over cells")
+    _common.table(["", "AUROC", "average precision"], lines)
+    trees = [name for name in others if name.startswith("trees_")]
+    best = max(trees, key=lambda n: ranking(n, others[n], rows)[f"{RISK}.auroc.{n}"])
+    for end in ("low", "high"):
+        figures[f"{RISK}.auroc.gain.{end}"] = figures[f"{RISK}.auroc.gain.{best}.{end}"]
     return figures
 
 
-def calibration(
-    forecasts: Mapping[str, Forecasts], cells: Sequence[CellSequence], rows: Rows,
-    scores: Mapping[str, Array],
-) -> Figures:  # fmt: skip
-    """Coverage of the 90 % intervals where it is decided, and the error of the risk."""
-    key = f"risk{HORIZON}.calibration_error"
-    figures = {key: metrics.calibration_error(rows.label, scores["network"])}
-    parts: dict[str, list[NDArray[np.bool_]]] = {"overall": []}
-    for cell in cells:
-        forecast, life = forecasts[cell.cell_id], cell.life
-        count = forecast.cycle_count
-        low, high = forecast.rul[:, _LOW] + count, forecast.rul[:, _HIGH] + count
-        inside = (life.until >= low) & (life.after <= high)  # the intervals may overlap
-        decided = (count <= life.after) & (life.failed | (life.after > high))
-        parts["overall"].append(inside[decided])
-        parts.setdefault(cell.spec.anode, []).append(inside[decided])
-        if life.failed:
-            for first, last in STAGES:
-                stage = decided & (count > first * life.cycle) & (count <= last * life.cycle)
-                parts.setdefault(f"stage{last:.2f}", []).append(inside[stage])
-    for name, found in parts.items():
-        weight = np.concatenate([np.full(len(x), 1 / max(len(x), 1)) for x in found])
-        figures[f"coverage90.{name}"] = metrics.mean(np.concatenate(found), weight)
-    print("\nCalibration: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+def show_calibration(figures: Figures) -> Figures:
+    """Print and return them."""
+    print(f"\nExpected calibration error of the risk: {text(figures, f'{RISK}.calibration_error')}")
+    print("Coverage of the 90 % intervals, cells alike")
+    parts = [k for k in figures if k.startswith("coverage90.") and not k.endswith(".std")]
+    _common.table(["", "covered"], [[k.partition(".")[2], text(figures, k)] for k in parts])
     return figures
 
 
-def verdicts(figures: Figures, quick: bool) -> tuple[dict[str, str], dict[str, bool]]:
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """Of several trainings, threshold by threshold."""
+    false = np.mean([curve.false for curve in curves], axis=0)
+    told = {k: np.mean([curve.told[k] for curve in curves], axis=0) for k in curves[0].told}
+    return Curve(false, told, curves[0].failures)
+
+
+def show_alarms(curves: Mapping[str, Curve]) -> Figures:
+    """Print the shares of failures announced in time; return those of the trees."""
+    figures: Figures = {}
+    print(f"\nFailures announced {LEAD} or more cycles before, at most 1 false alarm in 5000")
+    groups = list(curves["network"].failures)
+    lines = []
+    for name, curve in curves.items():
+        at = curve.quiet()
+        shares = ["–" if at is None else f"{curve.told[group][at]:.3f}" for group in groups]
+        place = [] if at is None else [f"{THRESHOLDS[at]:.3f}", f"{1e4 * curve.false[at]:.2f}"]
+        lines.append([name, *(place or ["–", "–"]), *shares])
+        if name != "network":
+            figures |= {f"{key}.{name}": value for key, value in lead(curve).items()}
+    lines.append(["failures", "", "", *(str(n) for n in curves["network"].failures.values())])
+    _common.table(["", "at risk", "false in 10,000", *groups], lines)
+    return figures
+
+
+def verdicts(figures: Figures) -> tuple[dict[str, str], dict[str, bool]]:
     """What was wanted of the figures and whether it is so; a small population decides nothing."""
-    risk = f"risk{HORIZON}"
     bounds = {
-        "rul.mdape.last50.network": (0.0, 0.6), f"{risk}.calibration_error": (0.0, 0.02),
-        "coverage90.overall": (0.88, 0.92),
+        "rul.mdape.last50.network": (0.0, 0.6), "rul.mdape.cycle100.ceiling_ratio": (0.0, 1.15),
+        f"{RISK}.calibration_error": (0.0, 0.02), "coverage90.overall": (0.88, 0.92),
         "lead.contact_loss": (0.7, 1.0), "lead.lithium_penetration": (0.5, 1.0),
-        f"{risk}.ceiling_share": (0.85, 9.0), f"{risk}.auroc.gain.low": (0.0, 1.0),
+        f"{RISK}.ceiling_share": (0.85, 9.0), f"{RISK}.auroc.gain.low": (0.0, 1.0),
     }  # fmt: skip
-    if quick:
-        return {}, {}
+    heads = (f"{RISK}.auroc{part}" for part in ("", *(f".cycle{n}" for n in LANDMARKS)))
+    bounds |= {f"{head}.margin": (0.0, 1.0) for head in heads}
+    kinds = [f"stage{last:.2f}" for _, last in STAGES]
+    kinds += ["lithium", "anode_free", "silver_carbon", "silicon"]
+    bounds |= {f"coverage90.{kind}": (0.85, 0.95) for kind in kinds}
     targets = {k: f"{low:g} … {high:g}" for k, (low, high) in bounds.items()}
     met = {k: bool(low <= figures.get(k, -1.0) <= high) for k, (low, high) in bounds.items()}
     return targets, met

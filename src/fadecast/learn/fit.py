@@ -69,7 +69,7 @@ def fit(
     )
     torch.manual_seed(training.seed)
     forecaster = Forecaster(network)
-    _fit_scales(forecaster, train)
+    fit_scales(forecaster, train)
     truth = [torch.tensor(s.alive().truth) for s in train if s.truth is not None]
     if truth and training.virtual_weight > 0:
         forecaster.virtual.fit(torch.cat(truth).float())
@@ -102,7 +102,7 @@ def fit(
 
 
 @torch.no_grad()
-def _fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
+def fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
     """Scales of the inputs and the causes that occur, from the training cells alone."""
     values, observed, _ = zip(*(valid_rows(s.alive()) for s in _some(train)), strict=True)
     changes = [forecaster.scaler.changes_of(*cell) for cell in zip(values, observed, strict=True)]

@@ -1,0 +1,218 @@
+"""Simulated cells as the benchmark meets them: read one by one, judged at one cycle in five."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.lib.recfunctions import structured_to_unstructured
+from numpy.typing import NDArray
+
+from fadecast.cell.design import encode_design
+from fadecast.cell.life import CAUSES, PRESSURE_CAUSES, EndOfLife, find_life
+from fadecast.cell.store import Store
+from fadecast.cell.summaries import BINS, FIELDS, CycleSummaries
+from fadecast.learn.dataset import CellSequence
+from fadecast.learn.features import cycle_features
+
+HORIZON: Final = 50
+EVERY: Final = 5
+"""Cycles between two judged forecasts of a cell."""
+VIEWS: Final = ("design", "current", "history")
+"""What gradient boosting is given: ever more."""
+
+_PRESSURE: Final = [CAUSES.index(cause) for cause in PRESSURE_CAUSES]
+_BLIND: Final = np.array([name.startswith("pressure.") for name in FIELDS])
+_CURVES: Final = sum(name.split(".")[1:2] in (["charge"], ["discharge"]) for name in FIELDS)
+_PAIRS: Final = BINS // 2
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Table = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of a store, read anew whenever they are looked at: a population may exceed memory.
+
+    ``blind`` ones have lost their measured pressure; the declared one stays.
+    """
+
+    store: Store
+    ids: tuple[str, ...]
+    end_of_life: EndOfLife
+    blind: bool = False
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[CellSequence]:
+        for cell_id in self.ids:
+            record = self.store.read(cell_id)
+            assert record.summaries is not None, "a population keeps summaries"
+            life = find_life(record.summaries, record.metadata, self.end_of_life)
+            seen = record.summaries
+            if self.blind:
+                seen = CycleSummaries(seen.cycle_count, seen.values, seen.observed & ~_BLIND)
+            yield CellSequence(record.metadata, seen, life)
+
+    def some(self, chosen: slice) -> Cells:
+        return replace(self, ids=self.ids[chosen])
+
+    def without_pressure(self) -> Cells:
+        return replace(self, blind=True)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Judged cycles of ``m`` cells, ``n`` in all, cell by cell.
+
+    Args:
+        anode, tier, protocol: ``(m,)`` what is declared of the cell's kind.
+        after, until: ``(m,)`` between which cycles it failed; ``until`` is inf for a censored one.
+        cause: ``(m,)`` index of its cause of failure, −1 for a censored one.
+        cell: ``(n,)`` index of the cell. row: ``(n,)`` its row among the cell's summaries.
+        cycle: ``(n,)`` cycle after which a forecast is judged.
+    """
+
+    anode: NDArray[np.str_]
+    tier: NDArray[np.str_]
+    protocol: NDArray[np.str_]
+    after: Array
+    until: Array
+    cause: Ints
+    cell: Ints
+    row: Ints
+    cycle: Ints
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Rows:
+        return cls(*(arrays[f.name] for f in fields(cls)))
+
+    def __len__(self) -> int:
+        return len(self.cell)
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """``(m,)`` whether the failure was seen."""
+        return self.cause >= 0
+
+    @property
+    def time(self) -> Array:
+        """``(m,)`` cycle of failure, or the last one known alive."""
+        return np.where(self.failed, self.until, self.after)
+
+    @property
+    def by_pressure(self) -> NDArray[np.bool_]:
+        """``(m,)`` whether it failed by a pressure-related cause."""
+        return np.isin(self.cause, _PRESSURE)
+
+    @property
+    def left(self) -> Array:
+        """``(n,)`` cycles that were left, or at least that many of a censored cell."""
+        return np.asarray(self.time[self.cell] - self.cycle)
+
+    @property
+    def label(self) -> Ints:
+        """``(n,)`` 1 failed by pressure within the horizon, 0 did not, −1 is not known.
+
+        A failure between two check-ups counts where the whole interval lies on one side.
+        """
+        ahead = self.cycle + HORIZON
+        label = np.where(self.after[self.cell] >= ahead, 0, -1)
+        within = (self.failed & np.isfinite(self.until))[self.cell] & (
+            self.until[self.cell] <= ahead
+        )
+        return np.where(within, self.by_pressure[self.cell], label).astype(np.int64)
+
+    @property
+    def alike(self) -> Array:
+        """``(n,)`` weights with which cells count alike: 1 / rows of the cell."""
+        return np.asarray(1.0 / np.bincount(self.cell, minlength=len(self.cause))[self.cell])
+
+    def kinds(self) -> list[tuple[str, str, str]]:
+        """``m`` declared kinds."""
+        return list(zip(self.anode, self.tier, self.protocol, strict=True))
+
+
+def judged_rows(cells: Sequence[CellSequence] | Cells, every: int = EVERY) -> Rows:
+    """Cycles at which a cell is known alive, one in ``every``."""
+    return Rows.of(table(cells, every, views=()))
+
+
+def table(
+    cells: Sequence[CellSequence] | Cells, every: int, views: Sequence[str] = VIEWS
+) -> dict[str, NDArray[Any]]:
+    """The ``Rows`` of cells by field, and ``(n, features)`` of every view, in one pass."""
+    kinds, lives, parts = [], [], []
+    features: dict[str, list[Table]] = {view: [] for view in views}
+    for index, cell in enumerate(cells):
+        count, life, notes = cell.summaries.cycle_count, cell.life, cell.metadata.notes
+        kinds.append((cell.spec.anode, notes["tier"], notes["protocol"].split()[0]))
+        cause = -1 if life.cause is None else CAUSES.index(life.cause)
+        lives.append((life.after, life.until, cause))
+        row = np.flatnonzero((count % every == 0) & (count <= life.after))
+        parts.append((np.full(len(row), index), row, count[row]))
+        if len(row):
+            for view in views:
+                features[view].append(seen_by(cell, row, view))
+    anode, tier, protocol = np.array(kinds).T
+    after, until, cause = np.array(lives, np.float64).T
+    cell_, row_, cycle = (np.concatenate(column) for column in zip(*parts, strict=True))
+    stacked = {view: np.concatenate(found) for view, found in features.items()}
+    return stacked | {
+        "anode": anode, "tier": tier, "protocol": protocol, "after": after, "until": until,
+        "cause": cause.astype(np.int64), "cell": cell_, "row": row_, "cycle": cycle,
+    }  # fmt: skip
+
+
+def seen_by(cell: CellSequence, row: Ints, view: str) -> Table:
+    """``(n, features)`` of a view after the given rows of a cell."""
+    if view == "history":
+        return cycle_features(cell)[row]
+    age = np.log1p(cell.summaries.cycle_count[row])[:, None]
+    declared = np.tile(encode_design(cell.spec), (len(row), 1))
+    parts = [age, declared]
+    if view == "current":
+        s = cell.summaries[row]
+        values = np.where(s.observed, s.values, np.nan)
+        curves = values[:, :_CURVES].reshape(len(row), _CURVES // _PAIRS, _PAIRS, -1).sum(3)
+        parts += [values[:, _CURVES:], curves.reshape(len(row), -1)]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def standard(x: Table) -> tuple[Array, Array]:
+    """``(features,)`` mean and 1 / standard deviation, NaN passed over; 0 of what never varied."""
+    finite = np.isfinite(x)
+    count = np.maximum(finite.sum(0), 1)
+    centre = np.where(finite, x, 0).sum(0, dtype=np.float64) / count
+    spread = np.sqrt((np.where(finite, x - centre, 0.0) ** 2).sum(0) / count)
+    return centre, np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 1e-9)
+
+
+def hidden_truth(cells: Cells, rows: Rows) -> Table:
+    """``(n, ·)`` the hidden state after each judged cycle and the constants of its cell.
+
+    For the ceiling alone; both come from the truth files, which no record refers to.
+    """
+    place = {cell_id: index for index, cell_id in enumerate(cells.ids)}
+    bounds = np.searchsorted(rows.cell, np.arange(len(cells) + 1))
+    out: Table | None = None
+    for path in sorted((Path(cells.store.path) / "truth").glob("*.npz")):
+        with np.load(path, allow_pickle=False) as truth:
+            names, until, hidden = truth["cell_id"], truth["until"], truth["hidden"]
+            constants = structured_to_unstructured(truth["cells"]).astype(np.float32)
+        starts = np.cumsum(until) - until
+        for name, start, own in zip(names, starts, constants, strict=True):
+            if (index := place.get(str(name))) is None:
+                continue
+            chosen = slice(bounds[index], bounds[index + 1])
+            states = hidden[start + rows.cycle[chosen] - 1]
+            if out is None:
+                out = np.zeros((len(rows), states.shape[1] + len(own)), np.float32)
+            out[chosen] = np.column_stack([states, np.tile(own, (len(states), 1))])
+    assert out is not None, "no truth files"
+    return out

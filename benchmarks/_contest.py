@@ -1,0 +1,163 @@
+"""The opponents, each a stage that is kept; all of them meet the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import _trees
+from benchmarks._cells import EVERY, VIEWS, Array, Cells, Rows, Table, hidden_truth, table
+from benchmarks._cox import cox
+from benchmarks._hazards import perceptron
+from benchmarks._networks import heard, trained
+from benchmarks._patches import transformer
+from benchmarks._said import Said, by_kind
+from benchmarks._stages import Arrays, Stages, say
+from fadecast.learn.config import TrainConfig
+
+TRUTH: Final = ("truth_trees", "truth_network")
+"""Who is given the hidden truth: the better of them is the ceiling."""
+NETWORKS: Final = ("src/fadecast/network", "src/fadecast/learn", "src/fadecast/forecast")
+"""Code that decides what a network says."""
+CELLS: Final = ("benchmarks/_cells.py", "src/fadecast/learn/features.py", "src/fadecast/cell")
+
+_HISTORY: Final = VIEWS[-1]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is spent.
+
+    Args:
+        every: cycles between two rows that are learnt from; neighbours say nearly the same.
+        trials, trial_rows, iterations: of the search for the trees' parameters.
+        cox_rows: rows that the Cox models are fitted to.
+        steps, truth_steps: of the Transformer and of the network that knows the truth.
+        training: what changes in the training of our networks.
+    """
+
+    every: int = 2 * EVERY
+    trials: int = 16
+    trial_rows: int = 40_000
+    iterations: int = 300
+    cox_rows: int = 30_000
+    steps: int = 2500
+    truth_steps: int = 3000
+    training: tuple[tuple[str, Any], ...] = ()
+
+
+QUICK: Final = Effort(
+    every=5 * EVERY, trials=2, trial_rows=1500, iterations=40, cox_rows=1500, steps=10,
+    truth_steps=60, training=(("epochs", 2), ("batch_cells", 8)),
+)  # fmt: skip
+
+
+class Contest:
+    """Cells to learn from and cells to be judged on, with the rows of both.
+
+    Args:
+        train, held, test: cells of three sets of designs; ``held`` ones choose, and then teach
+            those opponents that have nothing left to choose.
+        kept: where the stages are.
+    """
+
+    def __init__(
+        self, train: Cells, held: Cells, test: Cells, config: TrainConfig, effort: Effort,
+        kept: Stages,
+    ) -> None:  # fmt: skip
+        self.train, self.held_cells, self.test = train, held, test
+        self.learn = Cells(train.store, (*train.ids, *held.ids), train.end_of_life)
+        self.config, self.effort, self.kept = config, effort, kept
+        self.training = config.training.model_copy(update=dict(effort.training))
+        say("reading cells")
+        self._learnt = kept("features_learn", CELLS, lambda: table(self.learn, effort.every))
+        self._asked = kept("features_test", CELLS, lambda: table(test, EVERY))
+        self.known, self.rows = Rows.of(self._learnt), Rows.of(self._asked)
+        self.held = np.arange(len(self.learn)) >= len(train)
+
+    def opponents(self) -> dict[str, Said]:
+        """What each says at ``rows``, the ones that know the truth last."""
+        found = {"kind": Said.of(by_kind(self.known, self.rows))}
+        tuning = self._tuning()
+        _trees.show(tuning)
+        parameters = _trees.chosen(tuning)
+        for view in VIEWS:
+            found[f"trees_{view}"] = self._trees(f"trees_{view}", view, parameters)
+        found["cox"] = self._stage("cox", ("benchmarks/_cox.py", *CELLS), self._cox)
+        found["transformer"] = self._stage(
+            "transformer", ("benchmarks/_patches.py", "benchmarks/_hazards.py", *CELLS, *NETWORKS),
+            self._transformer,
+        )  # fmt: skip
+        found["network_blind"] = self._stage("network_blind", NETWORKS, self._blind)
+        truth_trees, truth_network = TRUTH
+        found[truth_trees] = self._trees(truth_trees, _HISTORY, parameters, knows=True)
+        found[truth_network] = self._stage(
+            truth_network, ("benchmarks/_hazards.py", *CELLS, *NETWORKS), self._perceptron
+        )
+        return found
+
+    def network(self) -> Said:
+        """Ours, trained by the configuration."""
+        return self._stage("network", NETWORKS, lambda: self._trained(blind=False))
+
+    def _stage(
+        self, name: str, code: tuple[str, ...], make: Callable[[], Mapping[str, Array]],
+        given: object = "",
+    ) -> Said:  # fmt: skip
+        given = f"{given} {self.config.network} {self.training}"
+        return Said.of(self.kept(name, code, make, given=given))
+
+    def _tuning(self) -> Arrays:
+        def make() -> Arrays:
+            x, effort = self._learnt[_HISTORY], self.effort
+            held = self.held[self.known.cell]
+            return _trees.tuned(
+                x, self.known.label, held, effort.trials, effort.trial_rows, effort.iterations
+            )
+
+        return self.kept("tuning", ("benchmarks/_trees.py", *CELLS), make)
+
+    def _trees(
+        self, name: str, view: str, parameters: Mapping[str, Any], knows: bool = False
+    ) -> Said:
+        def make() -> Mapping[str, Array]:
+            x, fresh = self._truth() if knows else (self._learnt[view], self._asked[view])
+            return _trees.boosted(x, self.known, fresh, parameters)
+
+        return self._stage(name, ("benchmarks/_trees.py", *CELLS), make, parameters)
+
+    def _truth(self) -> tuple[Table, Table]:
+        """History, hidden states and constants of the rows learnt from and of those judged."""
+        pairs = ((self._learnt, self.learn, self.known), (self._asked, self.test, self.rows))
+        x, fresh = (
+            np.concatenate([of[_HISTORY], hidden_truth(cells, rows)], axis=1)
+            for of, cells, rows in pairs
+        )
+        return x, fresh
+
+    def _perceptron(self) -> Mapping[str, Array]:
+        x, fresh = self._truth()
+        return perceptron(x, self.known, self.held, fresh, self.effort.truth_steps)
+
+    def _cox(self) -> Mapping[str, Array]:
+        x: NDArray[np.float32] = self._learnt[_HISTORY]
+        return cox(x, self.known, self._asked[_HISTORY], self.effort.cox_rows)
+
+    def _transformer(self) -> Mapping[str, Array]:
+        return transformer(
+            self.learn, self.known, self.held, self.test, self.rows, self.config.network,
+            self.effort.steps,
+        )  # fmt: skip
+
+    def _blind(self) -> Mapping[str, Array]:
+        return self._trained(blind=True)
+
+    def _trained(self, blind: bool) -> Mapping[str, Array]:
+        parts = (self.train, self.held_cells, self.test)
+        train, held, test = (p.without_pressure() if blind else p for p in parts)
+        forecast = trained(train, held, self.config, self.training)
+        return heard(forecast, test, self.rows)

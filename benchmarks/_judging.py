@@ -1,0 +1,144 @@
+"""How what is said at the judged cycles is judged: pure functions of rows and of what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks._cells import HORIZON, Array, Ints, Rows
+from benchmarks._said import Said
+from fadecast.forecast import metrics, survival
+
+LANDMARKS: Final = (20, 50, 100, 200)
+STAGES: Final = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
+DRAWS: Final = 500
+RISK: Final = f"risk{HORIZON}"
+
+Figures = dict[str, float]
+
+
+def over(said: Sequence[Said], judge: Callable[[Said], Figures]) -> Figures:
+    """Figures of a model; of several trainings the mean, and the standard deviation as ``.std``."""
+    found = [judge(one) for one in said]
+    figures: Figures = {}
+    for key in sorted(set.intersection(*(set(one) for one in found))):
+        values = [one[key] for one in found]
+        figures[key] = float(np.mean(values))
+        if len(values) > 1:
+            figures[f"{key}.std"] = float(np.std(values, ddof=1))
+    return figures
+
+
+def ranking(name: str, said: Said, rows: Rows) -> Figures:
+    """AUROC and average precision: pooled, with cells alike, and at landmarks."""
+    figures: Figures = {}
+    label, alike = rows.label, rows.alike
+    known = label >= 0
+    parts = {"": known, ".cells": known}
+    parts |= {f".cycle{n}": known & (rows.cycle == n) for n in LANDMARKS}
+    for part, chosen in parts.items():
+        weight = alike[chosen] if part == ".cells" else None
+        for figure, metric in (("auroc", metrics.auroc), ("ap", metrics.average_precision)):
+            value = metric(label[chosen], said.risk[chosen], weight)
+            figures[f"{RISK}.{figure}{part}.{name}"] = value
+    return figures
+
+
+def remaining_life(name: str, said: Said, rows: Rows) -> Figures:
+    """Median relative error of the cycles left, of cells seen to fail; concordance at landmarks."""
+    left, failed = rows.left, rows.failed[rows.cell]
+    judged = {"cycle100": rows.cycle == 100, "last50": left <= HORIZON}
+    figures: Figures = {}
+    for part, chosen in judged.items():
+        use = chosen & failed & (left > 0)
+        error = metrics.median_ape(said.left[use], left[use])
+        figures[f"rul.mdape.{part}.{name}"] = error
+    for landmark in LANDMARKS:
+        at = np.flatnonzero((rows.cycle == landmark) & (left > 0))
+        cell = rows.cell[at]
+        figures[f"concordance.cycle{landmark}.{name}"] = survival.concordance(
+            -said.left[at], rows.time[cell], rows.failed[cell]
+        )
+    return figures
+
+
+def calibration(said: Said, rows: Rows) -> Figures:
+    """Coverage of the 90 % intervals where it is decided, and the error of the risk.
+
+    Coverage is of cells alike: overall, by stage of the lives that were seen to end, by anode,
+    tier and protocol. An interval is decided by a failure, or by a cell that outlived it.
+    """
+    assert said.low is not None
+    assert said.high is not None
+    known = rows.label >= 0
+    error = metrics.calibration_error(rows.label[known], said.risk[known])
+    cell, cycle = rows.cell, rows.cycle
+    after, until, failed = rows.after[cell], rows.until[cell], rows.failed[cell]
+    low, high = said.low + cycle, said.high + cycle
+    inside = (until >= low) & (after <= high)  # a failure, too, is known as an interval
+    decided = failed | (after > high)
+    parts = {"overall": decided}
+    share = cycle / rows.time[cell]
+    for first, last in STAGES:
+        parts[f"stage{last:.2f}"] = decided & failed & (share > first) & (share <= last)
+    for kind in (rows.anode, rows.tier, rows.protocol):
+        parts |= {str(name): decided & (kind == name)[cell] for name in np.unique(kind)}
+    figures = {f"{RISK}.calibration_error": error}
+    for name, part in parts.items():
+        weight = 1 / np.bincount(cell[part], minlength=len(rows.cause))[cell[part]]
+        figures[f"coverage90.{name}"] = metrics.mean(inside[part], weight)
+    return figures
+
+
+class Ranked:
+    """A score sorted once, to be judged under many weights."""
+
+    def __init__(self, label: Ints, score: Array) -> None:
+        self.label = label
+        _, self.group = np.unique(-score, return_inverse=True)
+
+    def __call__(self, weight: Array) -> NDArray[np.float64]:
+        """AUROC and average precision, as ``metrics.auroc`` and ``average_precision``."""
+        positive = np.bincount(self.group, weight * self.label)
+        every = np.bincount(self.group, weight)
+        negative = every - positive
+        hits, called = np.cumsum(positive), np.cumsum(every)
+        if not 0 < hits[-1] < called[-1]:
+            return np.full(2, np.nan)
+        auroc = (hits - positive / 2) @ negative / (hits[-1] * negative.sum())
+        precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
+        return np.array([auroc, positive @ precision / hits[-1]])
+
+
+def gains(
+    own: Sequence[Said], others: Mapping[str, Said], rows: Rows, draws: int = DRAWS
+) -> dict[str, Array]:
+    """Ours minus each other's AUROC and average precision under cells drawn with replacement.
+
+    Returns:
+        By name ``(2, 2)``: of either figure the 2.5 % and the 97.5 % quantile over the draws; NaN
+        where most draws decide nothing.
+    """
+    known = rows.label >= 0
+    label, cell = rows.label[known], rows.cell[known]
+    ours = [Ranked(label, said.risk[known]) for said in own]
+    theirs = {name: Ranked(label, said.risk[known]) for name, said in others.items()}
+    draw, cells = np.random.default_rng(0), np.unique(cell)
+    found: dict[str, list[Array]] = {name: [] for name in others}
+    for _ in range(draws):
+        chosen = draw.choice(cells, len(cells))
+        weight = np.bincount(chosen, minlength=cells.max() + 1)[cell].astype(np.float64)
+        mean = np.mean([ranked(weight) for ranked in ours], axis=0)
+        for name, ranked in theirs.items():
+            found[name].append(mean - ranked(weight))
+    quantiles = {}
+    for name, differences in found.items():
+        some = np.array([d for d in differences if np.isfinite(d).all()])
+        enough = len(some) > draws / 2
+        quantiles[name] = (
+            np.quantile(some, (0.025, 0.975), axis=0).T if enough else np.full((2, 2), np.nan)
+        )
+    return quantiles

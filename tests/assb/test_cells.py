@@ -1,0 +1,143 @@
+"""What is read of cells, what is kept, and what the network says of them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fadecast
+from benchmarks import _networks, assb
+from benchmarks._cells import HORIZON, Cells, Rows, hidden_truth, judged_rows, standard, table
+from benchmarks._stages import Stages
+from fadecast.cell.life import CAUSES
+from fadecast.cell.store import Store
+from fadecast.cell.summaries import INDEX
+from fadecast.runtime import Session
+from tests.assb.made_up import FADE, rows_of
+from tests.bundles import bundle, session, tiny_network  # noqa: F401
+
+
+@given(
+    after=st.integers(1, 300), width=st.integers(1, 80), cause=st.integers(-1, len(CAUSES) - 1),
+    cycle=st.integers(1, 300),
+)  # fmt: skip
+def test_a_label_holds_for_every_moment_at_which_the_cell_may_have_failed(
+    after: int, width: int, cause: int, cycle: int
+) -> None:
+    cycle = min(cycle, after)
+    until = after + width if cause >= 0 else np.inf
+    rows = replace(rows_of([(after, until, cause)]), cell=np.array([0]), row=np.array([0]),
+                   cycle=np.array([cycle]))  # fmt: skip
+    moments = range(after + 1, after + width + 1) if cause >= 0 else [after + 1, 10**6]
+    within = {m <= cycle + HORIZON for m in moments}
+    wanted = -1 if len(within) > 1 else int(within == {True} and cause != FADE)
+    assert rows.label[0] == wanted
+    assert rows.left[0] == (until if cause >= 0 else after) - cycle
+
+
+def test_cells_are_read_with_their_rows_features_and_lives(cells: Cells) -> None:
+    found = table(cells, 10)
+    rows = Rows.of(found)
+    assert len(rows) == len(found["history"]) == len(found["current"]) == len(found["design"])
+    assert set(rows.cycle % 10) == {0}
+    first = rows.cell == 0
+    assert rows.cycle[first].tolist() == [10, 20, 30, 40, 50]  # it fails at 60
+    np.testing.assert_array_equal(rows.row, rows.cycle - 1)
+    assert rows.anode[:2].tolist() == ["lithium", "silicon"]
+    assert rows.failed.sum() == 11
+    np.testing.assert_array_equal(judged_rows(cells, 10).cycle, rows.cycle)
+    np.testing.assert_allclose(np.bincount(rows.cell, rows.alike), 1.0)
+
+
+def test_blind_cells_lose_the_measured_pressure_alone(cells: Cells) -> None:
+    seen, blind = next(iter(cells)), next(iter(cells.without_pressure()))
+    assert seen.summaries.observed[:, INDEX["pressure.mean"]].all()
+    assert not blind.summaries.observed[:, INDEX["pressure.mean"]].any()
+    assert blind.summaries.observed.sum() == seen.summaries.observed.sum() - len(seen.summaries)
+    assert blind.spec == seen.spec
+
+
+def test_the_hidden_truth_is_that_of_the_cycle_and_of_the_cell(
+    cells: Cells, tmp_path: Path
+) -> None:
+    (tmp_path / "truth").mkdir()
+    until = np.array([int(cell.life.cycle) for cell in cells])
+    order = np.random.default_rng(0).permutation(len(cells))
+    hidden = np.concatenate([
+        np.column_stack([np.full(until[i], i), np.arange(1, until[i] + 1)]) for i in order
+    ])  # fmt: skip
+    own = np.array([(float(i), 2.0 * i) for i in order], [("a", "f8"), ("b", "f8")])
+    names = np.array([cells.ids[i] for i in order] + ["other"])
+    hidden = np.concatenate([hidden, np.full((5, 2), -1)]).astype(np.float32)
+    np.savez(
+        tmp_path / "truth" / "shard-00000.npz", cell_id=names, hidden=hidden,
+        until=np.append(until[order], 5), cells=np.append(own, own[:1]),
+    )  # fmt: skip
+    rows = judged_rows(cells)
+    shutil.copytree(cells.store.path, tmp_path, dirs_exist_ok=True)
+    found = hidden_truth(replace(cells, store=Store(tmp_path)), rows)
+    wanted = np.column_stack([rows.cell, rows.cycle, rows.cell, 2 * rows.cell])
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_standard_passes_over_what_is_missing() -> None:
+    x = np.array([[1, np.nan, 5], [3, np.nan, 5], [np.nan, np.nan, 5]], np.float32)
+    centre, scale = standard(x)
+    np.testing.assert_allclose(centre, [2, 0, 5])
+    np.testing.assert_allclose(scale, [1, 0, 0])
+
+
+def test_a_bundle_says_what_its_network_says(cells: Cells, session: Session) -> None:  # noqa: F811
+    rows = judged_rows(cells)
+    mine = _networks.heard(_networks.of(tiny_network()[1]), cells, rows)
+    its = _networks.heard(_networks.bundled(session), cells, rows)
+    for name in mine:
+        np.testing.assert_allclose(mine[name], its[name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_stage_is_made_once_and_again_for_other_data(tmp_path: Path) -> None:
+    made = []
+
+    def make() -> dict[str, np.ndarray]:
+        made.append(1)
+        return {"x": np.array([len(made)])}
+
+    code = ("benchmarks/_stages.py",)
+    assert (
+        Stages(tmp_path, "a")("s", code, make)["x"] == Stages(tmp_path, "a")("s", code, make)["x"]
+    )
+    assert len(made) == 1
+    assert Stages(tmp_path, "b")("s", code, make)["x"] == 2
+    assert Stages(tmp_path, "b")("s", code, make, given="other")["x"] == 3
+    Stages(tmp_path, "b")("s", ("benchmarks/_said.py",), make, given="other")
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(ValueError, match="stop"):
+        Stages(tmp_path, "c")("s", code, lambda: (_ for _ in ()).throw(ValueError("stop")))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_judged_network_is_the_given_one_or_when_quick_the_shipped_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def given(*arguments: str) -> tuple[Any, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["assb", *arguments])
+        options = assb.parsed()
+        return options.bundle, options.run
+
+    monkeypatch.setattr(fadecast, "PRETRAINED", tmp_path / "shipped", raising=False)
+    assert given("--quick") == (None, [])  # there is none yet
+    (tmp_path / "shipped").mkdir()
+    assert given("--quick") == (tmp_path / "shipped", [])
+    assert given() == (None, [])
+    assert given("--quick", "--run", "a", "--run", "b") == (None, ["a", "b"])
+    assert given("--bundle", "other") == (Path("other"), [])
+    with pytest.raises(SystemExit):
+        given("--bundle", "other", "--run", "a")

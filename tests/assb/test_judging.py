@@ -1,0 +1,130 @@
+"""How what was said is judged, told and drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import _judging, _pictures, assb
+from benchmarks._alarms import THRESHOLDS, Curve, alarms, lead
+from benchmarks._said import Said
+from fadecast.forecast import metrics
+from tests.assb.made_up import PRESSURE, random_lives, rows_of
+
+
+@given(st.integers(0, 10_000))
+def test_a_sorted_score_is_judged_as_the_metrics_do(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    n = int(draw.integers(2, 40))
+    label, score = draw.integers(0, 2, n), draw.integers(0, 6, n) / 5
+    weight = draw.integers(0, 3, n).astype(float)
+    found = _judging.Ranked(label, score)(weight)
+    wanted = [m(label, score, weight) for m in (metrics.auroc, metrics.average_precision)]
+    if np.isfinite(wanted[0]):
+        np.testing.assert_allclose(found, wanted)
+    else:
+        assert np.isnan(found).all()
+
+
+def test_a_better_score_gains_and_the_same_one_does_not() -> None:
+    rows = rows_of([(a, u, PRESSURE if c >= 0 else c) for a, u, c in random_lives(120)])
+    perfect = Said(-rows.left, rows.left)
+    chance = Said(np.random.default_rng(0).random(len(rows)), rows.left)
+    found = _judging.gains([perfect], {"chance": chance, "same": perfect}, rows, draws=60)
+    assert (found["chance"][:, 0] > 0.1).all()
+    np.testing.assert_array_equal(found["same"], 0.0)
+
+
+def test_the_perfect_forecast_has_no_error_and_every_figure_its_name() -> None:
+    lives = [(a, u, PRESSURE if c >= 0 else c) for a, u, c in random_lives(80)]
+    rows = rows_of(lives)
+    said = Said((rows.label == 1).astype(float), rows.left, rows.left, rows.left)
+    figures = assb.standing("x", [said], rows)
+    for key in ("risk50.auroc.x", "risk50.auroc.cells.x", "risk50.ap.cycle100.x"):
+        assert figures[key] == pytest.approx(1.0)
+    assert figures["concordance.cycle100.x"] > 0.99  # a cell lost when another fails ties with it
+    assert figures["rul.mdape.cycle100.x"] == figures["rul.mdape.last50.x"] == 0.0
+    covered = _judging.calibration(said, rows)
+    assert covered["risk50.calibration_error"] == 0.0
+    assert covered["coverage90.overall"] == pytest.approx(1.0)
+    assert covered["coverage90.stage1.00"] == pytest.approx(1.0)
+    short = replace(said, low=rows.left - 9, high=rows.left - 5)
+    assert _judging.calibration(short, rows)["coverage90.overall"] == 0.0
+
+
+def test_coverage_counts_cells_alike_and_only_what_is_decided() -> None:
+    rows = rows_of([(9, 10, 1), (100, 101, 1), (100, np.inf, -1)], every=1,
+                   anode=["lithium", "lithium", "silicon"])  # fmt: skip
+    hit = rows.cell == 0
+    low = np.where(hit, rows.left, 500.0)
+    high = np.where(hit, rows.left, 600.0)  # never outlived: the censored cell decides nothing
+    covered = _judging.calibration(Said(np.zeros(len(rows)), low, low, high), rows)
+    assert covered["coverage90.overall"] == pytest.approx(0.5)
+    assert covered["coverage90.lithium"] == pytest.approx(0.5)
+    assert np.isnan(covered["coverage90.silicon"])
+
+
+def test_of_several_trainings_the_mean_and_the_spread_are_told() -> None:
+    said = [Said(np.full(1, v), np.zeros(1)) for v in (1.0, 3.0)]
+    found = _judging.over(said, lambda one: {"a": float(one.risk[0])})
+    assert found == {"a": 2.0, "a.std": pytest.approx(np.sqrt(2))}
+    assert _judging.over(said[:1], lambda one: {"a": 1.0}) == {"a": 1.0}
+    assert assb.text(found, "a") == "2.000 ± 1.414"
+
+
+def test_alarms_are_early_late_or_false() -> None:
+    lives = [(399, 400, PRESSURE), (399, 400, PRESSURE), (400, np.inf, -1), (14, 15, PRESSURE)]
+    rows = rows_of(lives, anode=["lithium", "silicon", "silicon", "silicon"])
+    risk = np.zeros(len(rows))
+    risk[(rows.cell == 0) & (rows.cycle >= 350)] = 0.5  # in time
+    risk[(rows.cell == 1) & (rows.cycle >= 390)] = 0.5  # too late
+    risk[(rows.cell == 1) & (rows.cycle == 50)] = 0.5  # too early to be meant
+    risk[(rows.cell == 2) & ((rows.cycle == 100) | (rows.cycle == 105))] = 0.5  # one alarm
+    risk[(rows.cell == 3)] = 0.9  # it dies too young to be announced
+    curve = alarms(rows, risk)
+    at = int(np.flatnonzero(THRESHOLDS <= 0.5)[-1])
+    assert curve.false[at] == pytest.approx(2 / (5 * len(rows)))
+    assert curve.failures == {"contact_loss": 2, "lithium": 1, "silicon": 1}
+    assert {k: v[at] for k, v in curve.told.items()} == {
+        "contact_loss": 0.5, "lithium": 1.0, "silicon": 0.0,
+    }  # fmt: skip
+    quiet = lead(curve)
+    assert quiet["lead.threshold"] > 0.5  # above it nothing is false, and nothing is told
+    assert quiet["lead.contact_loss"] == 0.0
+    loud = Curve(np.ones_like(curve.false), curve.told, curve.failures)
+    assert lead(loud) == {}
+
+
+def test_the_ceiling_is_the_better_of_those_who_know() -> None:
+    values = {"kind": 0.6, "truth_trees": 0.9, "truth_network": 0.8, "network": 0.75, "cox": 0.7}
+    figures = {f"risk50.auroc{p}.{n}": v for p in ("", *(f".cycle{c}" for c in assb.LANDMARKS))
+               for n, v in values.items()}  # fmt: skip
+    figures |= {f"rul.mdape.cycle100.{n}": 1 - v for n, v in values.items()}
+    found = assb.ceilings(figures)
+    assert found["risk50.auroc.ceiling"] == 0.9
+    assert found["rul.mdape.cycle100.ceiling"] == pytest.approx(0.1)
+    assert found["risk50.ceiling_share"] == pytest.approx(0.5)
+    assert found["rul.mdape.cycle100.ceiling_ratio"] == pytest.approx(2.5)
+    assert assb.margins(figures, list(values))["risk50.auroc.margin"] == pytest.approx(0.05)
+
+
+def test_pictures_are_the_same_every_time(tmp_path: Path) -> None:
+    rows = rows_of([(a, u, PRESSURE if c >= 0 else c) for a, u, c in random_lives(80)])
+    said = [Said(np.clip(1 / rows.left.clip(min=1), 0, 1), rows.left)]
+    figures = assb.standing("network", said, rows)
+    curves = {name: alarms(rows, said[0].risk) for name in assb.COMPARED}
+    for folder in ("a", "b"):
+        drawn = {
+            "one": _pictures.reliability(said, rows), "two": _pictures.lead_times(curves),
+            "three": _pictures.landmarks(["network"], figures),
+        }  # fmt: skip
+        _pictures.save(drawn, tmp_path / folder)
+    for name in ("one", "two", "three"):
+        first, second = ((tmp_path / f / f"{name}.svg").read_bytes() for f in ("a", "b"))
+        assert first == second
+        assert b"<svg" in first
