@@ -37,12 +37,21 @@ class _Network(ForecasterConfig):
     """``ForecasterConfig`` that refuses unknown keys."""
 
 
+class KindsConfig(_Section):
+    """Kinds of cells by what is declared of them; a cell with any of the names is of them."""
+
+    anode: tuple[str, ...] = ()
+    fixture: tuple[str, ...] = ()
+    protocol: tuple[str, ...] = ()
+
+
 class SplitConfig(_Section):
     """How cells are divided; always whole cells, never cycles.
 
     ``validation`` and ``test`` are fractions of every source. With ``published``, a cell whose
     publisher put it into a test set is tested on and one of the training set never is.
-    ``held_out`` cells are tested on whatever else holds; ``excluded`` cells are left out of all.
+    ``held_out`` cells and those of ``held_out_kinds`` are tested on whatever else holds;
+    ``excluded`` cells are left out of all.
     """
 
     seed: int = 0
@@ -50,6 +59,7 @@ class SplitConfig(_Section):
     test: _Fraction = 0.2
     published: bool = True
     held_out: tuple[str, ...] = ()
+    held_out_kinds: KindsConfig = KindsConfig()
     excluded: tuple[str, ...] = ()
 
 
