@@ -6,9 +6,17 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as runner
+from benchmarks._judge import Judged, differences, matched
+from benchmarks.shift import doubled, without_pressure
+from fadecast.cell.life import Life
+from fadecast.cell.summaries import FIELDS
+from fadecast.learn.dataset import CellSequence
+from fadecast.physics.population import Population
+from tests.bundles import made_up_cycles
 
 RESULT = {
     "benchmark": "made_up",
@@ -98,3 +106,52 @@ def test_a_quick_run_leaves_the_page_alone(page: Path, monkeypatch: pytest.Monke
     full = page.read_bytes()
     run(monkeypatch, "good", "other", "--quick")
     assert page.read_bytes() == full
+
+
+def judged(kinds: list[str], risk: list[float], label: list[int]) -> Judged:
+    """One judged forecast of each of some made-up cells."""
+    cell, yes = np.arange(len(kinds)), np.ones(len(kinds), bool)
+    late = np.linspace(0.1, 0.5, len(kinds))
+    return Judged(np.array(kinds), cell, np.array(label), np.array(risk), cell, ~yes, yes, yes,
+                  cell, late)  # fmt: skip
+
+
+def test_kinds_are_weighed_alike_and_those_of_one_side_not_at_all() -> None:
+    own = judged(["a", "a", "a", "b", "c"], [0.5] * 5, [0, 1, 0, 1, 0])
+    other = judged(["a", "b", "b", "d"], [0.5] * 4, [0, 1, 0, 1])
+    kept, there = matched(own, other)
+    assert kept.tolist() == [1, 1, 1, 1, 0]
+    assert there.tolist() == [3, 0.5, 0.5, 0]
+
+
+def test_differences_are_of_the_same_cells() -> None:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 60)
+    own = judged(["a"] * 60, (label + rng.normal(0, 0.5, 60)).tolist(), label.tolist())
+    blind = judged(["a"] * 60, rng.random(60).tolist(), label.tolist())
+    same, worse = differences(own, own, paired=True), differences(own, blind, paired=True)
+    assert same["auroc"] == (0, 0, 0)
+    value, low, high = worse["auroc"]
+    assert low < value < high < 0
+    assert worse["rul.mdape.cycle100"][0] == 0
+    assert "coverage90.flagged" not in worse  # nothing is flagged
+
+
+def test_a_dead_pressure_sensor_leaves_the_rest() -> None:
+    record = made_up_cycles(cycles=10)
+    assert record.summaries is not None
+    cell = CellSequence(record.metadata, record.summaries, Life(10, np.inf, None))
+    seen = without_pressure(cell, 0.5).summaries.observed
+    pressure = np.array([name.startswith("pressure") for name in FIELDS])
+    before = record.summaries.observed
+    assert before[:, pressure].any(1).all()
+    assert np.array_equal(seen[:, ~pressure], before[:, ~pressure])
+    assert seen[:, pressure].any(1).tolist() == [True] * 5 + [False] * 5
+    assert doubled((0.1, 0.3)) == (0.2, 0.6)
+
+
+@pytest.mark.parametrize("name", ["assb", "elsewhere"])
+def test_the_populations_that_are_compared_hold_the_same_kinds(name: str) -> None:
+    path = Path(__file__).parent.parent / "training" / "populations" / f"{name}.yaml"
+    kinds = {(g.anode, g.tier, g.protocol) for g in Population.from_yaml(path).groups}
+    assert len(kinds) == 12
