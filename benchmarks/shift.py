@@ -160,7 +160,7 @@ def judge_run(run: str, place: Path | None) -> Figures:
         for key, (low, high) in ends.items():
             figures[f"{info.config.name}.{part}.{key}.low"] = low
             figures[f"{info.config.name}.{part}.{key}.high"] = high
-        spans = [between((found[k], *ends[k])) if k in ends else "–" for k in SHOWN]
+        spans = [between((found[k], *ends[k]), "") if k in ends else "–" for k in SHOWN]
         rows.append([f"{part} ({len(members)})", *spans])
     print(f"{info.config.name}, run {run}: test cells of kinds held out and seen, 95 % over cells")
     _common.table(["", *SHOWN], rows)
@@ -260,9 +260,12 @@ def line(name: str, figures: Figures) -> list[str]:
     return [name, *(f"{figures[key]:.3f}" for key in SHOWN)]
 
 
-def between(span: Sequence[float] | None) -> str:
-    """A value and the ends of its interval."""
-    return "–" if span is None else f"{span[0]:+.3f} [{span[1]:+.3f}, {span[2]:+.3f}]"
+def between(span: Sequence[float] | None, sign: str = "+") -> str:
+    """A value and the ends of its interval; ``sign`` as in a format."""
+    if span is None:
+        return "–"
+    value, low, high = (format(number, f"{sign}.3f") for number in span)
+    return f"{value} [{low}, {high}]"
 
 
 if __name__ == "__main__":

@@ -155,6 +155,25 @@ def test_skill_where_there_is_some(population, tmp_path) -> None:
     assert found.figures[key] < 0.7 * trivial.figures[key]
 
 
+def test_training_goes_on_from_another_network(population, tmp_path) -> None:
+    parts = population[:8], population[8:12]
+    training = TrainingConfig(epochs=2, learning_rate=1e-12, accelerator="cpu")
+    first = fit(*parts, NETWORK, TrainingConfig(epochs=2, accelerator="cpu"), folder=tmp_path / "1")
+    given = first.state_dict()
+    still = fit(population[12:16], [], NETWORK, training, folder=tmp_path / "2", initial=given)
+    for name, value in weights(still).items():
+        if not name.startswith(("novelty", "recalibration")):
+            assert torch.allclose(value, given[name], atol=1e-9), name
+    assert first.recalibration.offset.abs().max() > 0
+    assert still.recalibration.offset.abs().max() == 0
+    moved = TrainingConfig(epochs=2, accelerator="cpu")
+    tuned = fit(population[12:16], [], NETWORK, moved, folder=tmp_path / "3", initial=given)
+    assert not torch.equal(tuned.encoder.first.weight, given["encoder.first.weight"])
+    assert torch.equal(tuned.scaler.centre, given["scaler.centre"])
+    with pytest.raises(TrainingError, match="of another size"):
+        fit(*parts, ForecasterConfig(hidden=16), training, folder=tmp_path / "4", initial=given)
+
+
 def test_scales_and_novelty_are_of_the_training_cells_alone(population, tmp_path) -> None:
     train, validation = population[:8], population[8:12]
     training = TrainingConfig(epochs=1, accelerator="cpu")

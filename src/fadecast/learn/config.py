@@ -77,7 +77,8 @@ class TrainingConfig(_Section):
     ``patience`` epochs without a better validation likelihood end the training; without validation
     cells all ``epochs`` run. ``soh_weight`` is the share of the state-of-health loss, ``cycles``
     the share of a batch's cycles whose likelihood is taken at a step. With ``prefix``, a cell of
-    more cycles enters an epoch up to a random one of them.
+    more cycles enters an epoch up to a random one of them. ``initial`` is the id of a run whose
+    network is trained on, at its scales, instead of a new one: then a low ``learning_rate`` fits.
     """
 
     epochs: _Count = 60
@@ -90,6 +91,7 @@ class TrainingConfig(_Section):
     cycles: Annotated[float, Field(gt=0, le=1)] = 1.0
     prefix: _Count | None = None
     seed: int = 0
+    initial: str | None = None
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
 
 

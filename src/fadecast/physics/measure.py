@@ -147,6 +147,8 @@ def _logged(
     """``(n,)`` the first sample of every ``interval`` in s, and the ends of every step."""
     if not interval:
         return np.ones(len(time), bool)
-    begins = np.diff(np.stack([cycle, step, np.floor(time / interval)]), prepend=-1).any(0)
-    steps = np.diff(np.stack([cycle, step]), prepend=-1).any(0)
-    return np.asarray(begins | np.append(steps[1:], True))
+    due, new_cycle, new_step = (
+        np.diff(number, prepend=-1) != 0 for number in (np.floor(time / interval), cycle, step)
+    )
+    begins = new_cycle | new_step
+    return np.asarray(due | begins | np.append(begins[1:], True))
