@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,15 @@ import pytest
 from benchmarks import __main__ as runner
 from benchmarks._judge import Judged, differences, matched
 from benchmarks.shift import doubled, without_pressure
+from benchmarks.transfer import QUICK, Task, drawn, errors
 from fadecast.cell.life import Life
 from fadecast.cell.summaries import FIELDS
+from fadecast.forecast.forecast import Forecasts
 from fadecast.learn.dataset import CellSequence
+from fadecast.network.forecaster import ForecasterConfig
 from fadecast.physics.population import Population
 from tests.bundles import made_up_cycles
+from tests.learn.population import made_up_sequence
 
 RESULT = {
     "benchmark": "made_up",
@@ -155,3 +160,34 @@ def test_the_populations_that_are_compared_hold_the_same_kinds(name: str) -> Non
     path = Path(__file__).parent.parent / "training" / "populations" / f"{name}.yaml"
     kinds = {(g.anode, g.tier, g.protocol) for g in Population.from_yaml(path).groups}
     assert len(kinds) == 12
+
+
+def test_draws_of_few_cells_are_nested_and_never_judged_on() -> None:
+    cells = [made_up_sequence(n, cycles=20 + 400 * (n % 2), fade=0.003) for n in range(20)]
+    assert sum(c.life.failed for c in cells) == 10
+    size = replace(QUICK, few=(3, 6))
+
+    def names(few: int, draw: int) -> tuple[set[str], set[str]]:
+        nowhere = Path("nowhere")
+        task = Task(nowhere, nowhere, nowhere, ForecasterConfig(), size, "scratch", few, draw)
+        train, test = drawn(cells, task)
+        assert all(c.life.failed for c in test)
+        return {c.cell_id for c in train}, {c.cell_id for c in test}
+
+    (three, test), (six, same), (other, _) = names(3, 0), names(6, 0), names(3, 1)
+    assert (len(three), len(six), len(test)) == (3, 6, QUICK.tested)
+    assert three < six
+    assert test == same
+    assert six.isdisjoint(test)
+    assert other != three
+
+
+def test_errors_are_of_the_cycles_left_and_in_percent() -> None:
+    cell = made_up_sequence(0, fade=0.001)
+    count = cell.summaries.cycle_count
+    n, left = len(count), cell.life.cycle - count
+    rul = np.repeat(1.2 * left[:, None], 5, axis=1)
+    rul[count == 100] = 0.5 * left[count == 100]
+    said = Forecasts(count, rul, *np.zeros((4, n)), np.ones(n, bool))
+    found = errors({cell.cell_id: said}, [cell])
+    assert found == pytest.approx({"any": 20, "cycle100": 50})
