@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as runner
+from benchmarks._judge import Judged, differences, matched
+from benchmarks.shift import doubled, without_pressure
+from benchmarks.transfer import QUICK, Task, drawn, errors
+from fadecast.cell.life import Life
+from fadecast.cell.summaries import FIELDS
+from fadecast.forecast.forecast import Forecasts
+from fadecast.learn.dataset import CellSequence
+from fadecast.network.forecaster import ForecasterConfig
+from fadecast.physics.population import Population
+from tests.bundles import made_up_cycles
+from tests.learn.population import made_up_sequence
 
 RESULT = {
     "benchmark": "made_up",
@@ -98,3 +111,83 @@ def test_a_quick_run_leaves_the_page_alone(page: Path, monkeypatch: pytest.Monke
     full = page.read_bytes()
     run(monkeypatch, "good", "other", "--quick")
     assert page.read_bytes() == full
+
+
+def judged(kinds: list[str], risk: list[float], label: list[int]) -> Judged:
+    """One judged forecast of each of some made-up cells."""
+    cell, yes = np.arange(len(kinds)), np.ones(len(kinds), bool)
+    late = np.linspace(0.1, 0.5, len(kinds))
+    return Judged(np.array(kinds), cell, np.array(label), np.array(risk), cell, ~yes, yes, yes,
+                  cell, late)  # fmt: skip
+
+
+def test_kinds_are_weighed_alike_and_those_of_one_side_not_at_all() -> None:
+    own = judged(["a", "a", "a", "b", "c"], [0.5] * 5, [0, 1, 0, 1, 0])
+    other = judged(["a", "b", "b", "d"], [0.5] * 4, [0, 1, 0, 1])
+    kept, there = matched(own, other)
+    assert kept.tolist() == [1, 1, 1, 1, 0]
+    assert there.tolist() == [3, 0.5, 0.5, 0]
+
+
+def test_differences_are_of_the_same_cells() -> None:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 60)
+    own = judged(["a"] * 60, (label + rng.normal(0, 0.5, 60)).tolist(), label.tolist())
+    blind = judged(["a"] * 60, rng.random(60).tolist(), label.tolist())
+    same, worse = differences(own, own, paired=True), differences(own, blind, paired=True)
+    assert same["auroc"] == (0, 0, 0)
+    value, low, high = worse["auroc"]
+    assert low < value < high < 0
+    assert worse["rul.mdape.cycle100"][0] == 0
+    assert "coverage90.flagged" not in worse  # nothing is flagged
+
+
+def test_a_dead_pressure_sensor_leaves_the_rest() -> None:
+    record = made_up_cycles(cycles=10)
+    assert record.summaries is not None
+    cell = CellSequence(record.metadata, record.summaries, Life(10, np.inf, None))
+    seen = without_pressure(cell, 0.5).summaries.observed
+    pressure = np.array([name.startswith("pressure") for name in FIELDS])
+    before = record.summaries.observed
+    assert before[:, pressure].any(1).all()
+    assert np.array_equal(seen[:, ~pressure], before[:, ~pressure])
+    assert seen[:, pressure].any(1).tolist() == [True] * 5 + [False] * 5
+    assert doubled((0.1, 0.3)) == (0.2, 0.6)
+
+
+@pytest.mark.parametrize("name", ["assb", "elsewhere"])
+def test_the_populations_that_are_compared_hold_the_same_kinds(name: str) -> None:
+    path = Path(__file__).parent.parent / "training" / "populations" / f"{name}.yaml"
+    kinds = {(g.anode, g.tier, g.protocol) for g in Population.from_yaml(path).groups}
+    assert len(kinds) == 12
+
+
+def test_draws_of_few_cells_are_nested_and_never_judged_on() -> None:
+    cells = [made_up_sequence(n, cycles=20 + 400 * (n % 2), fade=0.003) for n in range(20)]
+    assert sum(c.life.failed for c in cells) == 10
+    size = replace(QUICK, few=(3, 6))
+
+    def names(few: int, draw: int) -> tuple[set[str], set[str]]:
+        nowhere = Path("nowhere")
+        task = Task(nowhere, nowhere, nowhere, ForecasterConfig(), size, "scratch", few, draw)
+        train, test = drawn(cells, task)
+        assert all(c.life.failed for c in test)
+        return {c.cell_id for c in train}, {c.cell_id for c in test}
+
+    (three, test), (six, same), (other, _) = names(3, 0), names(6, 0), names(3, 1)
+    assert (len(three), len(six), len(test)) == (3, 6, QUICK.tested)
+    assert three < six
+    assert test == same
+    assert six.isdisjoint(test)
+    assert other != three
+
+
+def test_errors_are_of_the_cycles_left_and_in_percent() -> None:
+    cell = made_up_sequence(0, fade=0.001)
+    count = cell.summaries.cycle_count
+    n, left = len(count), cell.life.cycle - count
+    rul = np.repeat(1.2 * left[:, None], 5, axis=1)
+    rul[count == 100] = 0.5 * left[count == 100]
+    said = Forecasts(count, rul, *np.zeros((4, n)), np.ones(n, bool))
+    found = errors({cell.cell_id: said}, [cell])
+    assert found == pytest.approx({"any": 20, "cycle100": 50})

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fadecast.cell.record import CellMetadata, CellSpec
 from fadecast.errors import ConfigError
-from fadecast.learn.config import SplitConfig
+from fadecast.learn.config import KindsConfig, SplitConfig
 from fadecast.learn.split import Split, split_cells
 
 
@@ -66,6 +66,32 @@ def test_named_cells_are_held_out_or_excluded() -> None:
     assert {c for c in split.test if c.startswith("a")} == {"a-3", "a-7"}
     assert sum(c.startswith("b") for c in split.test) == 2
     assert "b-0" not in {*split.train, *split.validation, *split.test}
+
+
+def test_kinds_are_held_out_by_what_is_declared() -> None:
+    cells = [
+        CellMetadata(
+            CellSpec(f"{anode}-{fixture}-{protocol[:3]}", 1.0, 2.0, 4.0, "nmc", anode, "sulfide",
+                     fixture),
+            "simulated", split="train", notes={"protocol": protocol},
+        )
+        for anode in ("lithium", "silicon")
+        for fixture in ("spring", "fixed_gap")
+        for protocol in ("laboratory C0.3/D0.5", "vehicle")
+    ]  # fmt: skip
+
+    def tested(**kinds: tuple[str, ...]) -> set[str]:
+        config = SplitConfig(validation=0, held_out_kinds=KindsConfig(**kinds))
+        return set(split_cells(cells, config).test)
+
+    names = {m.spec.cell_id for m in cells}
+    assert tested(anode=("silicon",)) == {n for n in names if n.startswith("silicon")}
+    assert tested(fixture=("spring",)) == {n for n in names if "-spring-" in n}
+    assert tested(protocol=("vehicle",)) == {n for n in names if n.endswith("veh")}
+    both = tested(anode=("silicon",), protocol=("vehicle",))
+    assert both == {n for n in names if n.startswith("silicon") or n.endswith("veh")}
+    with pytest.raises(ConfigError, match=r"held_out_kinds\.anode names what no cell has: gold"):
+        tested(anode=("gold",))
 
 
 def test_seeds_differ_and_digests_tell() -> None:

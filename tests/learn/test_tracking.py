@@ -160,6 +160,21 @@ def test_a_second_job_and_a_killed_one_resumed(result, config, store, client, mo
         assert torch.equal(value, resumed.forecaster.state_dict()[name]), name
 
 
+def test_a_run_begins_with_the_network_of_another(result, config, store) -> None:
+    changes = {"initial": result.run.run_id, "learning_rate": 1e-12}
+    training = config.training.model_copy(update=changes)
+    plain = config.model_copy(update={"baselines": False, "training": training})
+    tuned = train(plain, store=store)
+    for part in ("encoder", "scaler", "memory"):
+        wanted = getattr(result.forecaster, part).state_dict()
+        for name, value in getattr(tuned.forecaster, part).state_dict().items():
+            assert torch.allclose(value, wanted[name], atol=1e-9), name
+    other = plain.data.split.model_copy(update={"seed": 5})
+    mixed = plain.model_copy(update={"data": plain.data.model_copy(update={"split": other})})
+    with pytest.raises(TrainingError, match="learnt from cells that are tested on"):
+        train(mixed, store=store)
+
+
 def test_a_run_is_not_resumed_as_another(result, config, store, client, tmp_path) -> None:
     longer = config.training.model_copy(update={"epochs": 3})
     other = Store(tmp_path / "other", create=True)

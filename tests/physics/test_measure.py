@@ -95,6 +95,20 @@ def test_gaps_lose_samples(lives):
     assert len(holed["voltage_volt"]) < len(whole["voltage_volt"]) - 30
 
 
+def test_a_logging_interval_thins_but_keeps_the_ends_of_steps(lives):
+    whole, thin = logged(lives), logged(lives, Sensors(0, 0, 0, interval=1800.0, gap=0.0))
+    assert len(thin["voltage_volt"]) < 0.8 * len(whole["voltage_volt"])
+    steps = [100 * c["cycle_count"] + c["step_count"] for c in (whole, thin)]
+    for end in (0, -1):
+        times = [
+            np.array([c["test_time_second"][s == step][end] for step in np.unique(steps[0])])
+            for c, s in zip((whole, thin), steps, strict=True)
+        ]
+        assert np.array_equal(*times)
+    inside = np.diff(steps[1]) == 0
+    assert np.median(np.diff(thin["test_time_second"])[inside]) >= 900.0
+
+
 def test_pressure_is_quantised_clipped_and_follows():
     seconds = np.linspace(0, 3.6e6, 4000)
     pressure = 6 + np.sin(seconds / 2e4)

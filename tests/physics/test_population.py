@@ -1,6 +1,8 @@
 """Populations: same bytes after a kill, labels, splits, and nothing hidden in a record."""
 
 import hashlib
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -86,6 +88,16 @@ def test_a_full_disk_is_a_clear_error(tmp_path, monkeypatch):
 def test_two_configurations_do_not_mix(made):
     with pytest.raises(ConfigError, match="another configuration"):
         list(generate(CONFIG.model_copy(update={"seed": 6}), made))
+
+
+def test_a_folder_older_than_a_key_goes_on(made, tmp_path):
+    shutil.copytree(made, tmp_path / "old")
+    header = tmp_path / "old" / "population.json"
+    stated = json.loads(header.read_text())
+    del stated["sensors"]["interval"]
+    header.write_text(json.dumps(stated))
+    assert list(generate(CONFIG, tmp_path / "old")) == [(2, 2)]
+    assert contents(tmp_path / "old") == contents(made)
 
 
 def test_lives_of_records_are_those_of_the_truth(made):

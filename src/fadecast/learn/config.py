@@ -37,12 +37,21 @@ class _Network(ForecasterConfig):
     """``ForecasterConfig`` that refuses unknown keys."""
 
 
+class KindsConfig(_Section):
+    """Kinds of cells by what is declared of them; a cell with any of the names is of them."""
+
+    anode: tuple[str, ...] = ()
+    fixture: tuple[str, ...] = ()
+    protocol: tuple[str, ...] = ()
+
+
 class SplitConfig(_Section):
     """How cells are divided; always whole cells, never cycles.
 
     ``validation`` and ``test`` are fractions of every source. With ``published``, a cell whose
     publisher put it into a test set is tested on and one of the training set never is.
-    ``held_out`` cells are tested on whatever else holds; ``excluded`` cells are left out of all.
+    ``held_out`` cells and those of ``held_out_kinds`` are tested on whatever else holds;
+    ``excluded`` cells are left out of all.
     """
 
     seed: int = 0
@@ -50,6 +59,7 @@ class SplitConfig(_Section):
     test: _Fraction = 0.2
     published: bool = True
     held_out: tuple[str, ...] = ()
+    held_out_kinds: KindsConfig = KindsConfig()
     excluded: tuple[str, ...] = ()
 
 
@@ -68,6 +78,8 @@ class TrainingConfig(_Section):
     cells all ``epochs`` run. ``soh_weight`` is the share of the state-of-health loss,
     ``virtual_weight`` that of the virtual sensors (0: they are not taught). After a cell's first 20
     cycles, one in ``every`` is learnt from; a step meets ``batch_rows`` of them, of any cells.
+    ``initial`` is the id of a run whose network is trained on, at its scales, instead of a new one:
+    then a low ``learning_rate`` fits.
     """
 
     epochs: _Count = 20
@@ -79,9 +91,8 @@ class TrainingConfig(_Section):
     gradient_clip: _Positive = 1.0
     soh_weight: _NotNegative = 0.1
     virtual_weight: _NotNegative = 0.1
-    cycles: Annotated[float, Field(gt=0, le=1)] = 1.0
-    prefix: _Count | None = None
     seed: int = 0
+    initial: str | None = None
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,7 @@ def fit(
     training: TrainingConfig,
     *,
     folder: Path,
+    initial: Mapping[str, torch.Tensor] | None = None,
     resume: bool = False,
     progress: bool = False,
     logger: Logger | None = None,
@@ -54,11 +55,15 @@ def fit(
             is taken and nothing is recalibrated.
         network, training: see ``ForecasterConfig`` and ``TrainingConfig``.
         folder: for checkpoints.
+        initial: state of a trained forecaster of the same size to begin with. Its scales are kept,
+            and with them what it knows of designs and causes; its recalibration is not, as it is of
+            hazards that will change.
         resume: go on after the last finished epoch in ``folder``. On a CPU the result is the one
             of an uninterrupted run, bit for bit.
 
     Raises:
-        TrainingError: there is nothing to resume from, or the likelihood stops being a number.
+        TrainingError: there is nothing to resume from, ``initial`` is of another size, or the
+            likelihood stops being a number.
     """
     last = folder / LAST
     if resume and not last.exists():
@@ -69,10 +74,13 @@ def fit(
     )
     torch.manual_seed(training.seed)
     forecaster = Forecaster(network)
-    fit_scales(forecaster, train)
-    truth = [torch.tensor(s.alive().truth) for s in train if s.truth is not None]
-    if truth and training.virtual_weight > 0:
-        forecaster.virtual.fit(torch.cat(truth).float())
+    if initial is None:
+        fit_scales(forecaster, train)
+        truth = [torch.tensor(s.alive().truth) for s in train if s.truth is not None]
+        if truth and training.virtual_weight > 0:
+            forecaster.virtual.fit(torch.cat(truth).float())
+    else:
+        _begin_with(forecaster, initial)
     module = ForecasterModule(forecaster, training)
     shuffled = training_loader(train, forecaster, training)
     watched = ordered_loader(validation, forecaster, training.every) if validation else None
@@ -111,6 +119,17 @@ def fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
     forecaster.encoder.fit(torch.from_numpy(designs))
     causes = {s.life.cause for s in train}
     forecaster.hazards.fit(torch.tensor([float(cause in causes) for cause in CAUSES]))
+
+
+def _begin_with(forecaster: Forecaster, initial: Mapping[str, Tensor]) -> None:
+    fresh = {f"recalibration.{k}": v for k, v in forecaster.recalibration.state_dict().items()}
+    try:
+        forecaster.load_state_dict({**initial, **fresh})
+    except RuntimeError as error:
+        raise TrainingError(
+            "the network to begin with is of another size",
+            fix="Give the network the settings of the run that it begins with",
+        ) from error
 
 
 @torch.no_grad()

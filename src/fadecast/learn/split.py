@@ -13,7 +13,7 @@ import numpy as np
 
 from fadecast.cell.record import CellMetadata
 from fadecast.errors import ConfigError
-from fadecast.learn.config import SplitConfig
+from fadecast.learn.config import KindsConfig, SplitConfig
 
 PARTS: Final = ("train", "validation", "test")
 
@@ -51,14 +51,14 @@ class Split:
 def split_cells(cells: Sequence[CellMetadata], config: SplitConfig) -> Split:
     """Divide cells by source under ``config``; the order of ``cells`` does not matter.
 
-    Published test sets and ``held_out`` are tested on. Of a source without either, the fraction
+    Published test sets and what is held out are tested on. Of a source without either, the fraction
     ``test`` is drawn. ``validation`` is drawn from what is left, at least one cell of every source
-    that has three or more left. Cells of one design (``notes["design"]``) that are drawn stay
-    together: a sister cell tells too much.
+    that has three or more left. Cells of one design (``notes["design"]``) stay together, also with
+    one that is tested on: a sister cell tells too much.
 
     Raises:
-        ConfigError: ``held_out`` or ``excluded`` names a cell that is not there, or nothing is
-            left to train on.
+        ConfigError: ``held_out``, ``held_out_kinds`` or ``excluded`` names what is not there, or
+            nothing is left to train on.
     """
     known = {m.spec.cell_id for m in cells}
     for name in ("held_out", "excluded"):
@@ -68,6 +68,7 @@ def split_cells(cells: Sequence[CellMetadata], config: SplitConfig) -> Split:
                 f"split.{name} names cells that are not in the store: {', '.join(missing[:5])}",
                 fix="Correct the names or add their source to data.sources",
             )
+    _check_kinds(cells, config.held_out_kinds)
     by_source: dict[str, list[CellMetadata]] = defaultdict(list)
     for metadata in cells:
         if metadata.spec.cell_id not in config.excluded:
@@ -76,12 +77,12 @@ def split_cells(cells: Sequence[CellMetadata], config: SplitConfig) -> Split:
     validation: list[str] = []
     test: list[str] = []
     for source, members in by_source.items():
-        tested = [m.spec.cell_id for m in members if _is_tested(m, config)]
         designs: dict[str, list[str]] = defaultdict(list)
         for m in members:
-            if not _is_tested(m, config):
-                designs[m.notes.get("design", m.spec.cell_id)].append(m.spec.cell_id)
-        rest = _shuffled(designs, source, config.seed)
+            designs[_design(m)].append(m.spec.cell_id)
+        apart = {_design(m) for m in members if _is_tested(m, config)}
+        tested = _cells(designs, sorted(apart))
+        rest = _shuffled(set(designs) - apart, source, config.seed)
         if not tested:
             n_test = _count(config.test, len(rest))
             tested = _cells(designs, rest[len(rest) - n_test :])
@@ -93,13 +94,42 @@ def split_cells(cells: Sequence[CellMetadata], config: SplitConfig) -> Split:
     return Split(tuple(sorted(train)), tuple(sorted(validation)), tuple(sorted(test)))
 
 
+def is_of(metadata: CellMetadata, kinds: KindsConfig) -> bool:
+    """Whether a cell is of any of the kinds."""
+    return any(value in getattr(kinds, name) for name, value in _kind(metadata).items())
+
+
+def _kind(metadata: CellMetadata) -> dict[str, str]:
+    """What is declared of a cell by the names of ``KindsConfig``; a protocol without its rates."""
+    protocol, _, _ = metadata.notes.get("protocol", "").partition(" ")
+    return {
+        "anode": metadata.spec.anode, "fixture": metadata.spec.fixture, "protocol": protocol,
+    }  # fmt: skip
+
+
+def _check_kinds(cells: Sequence[CellMetadata], kinds: KindsConfig) -> None:
+    found = [_kind(metadata) for metadata in cells]
+    for name, wanted in kinds:
+        there = {kind[name] for kind in found}
+        if missing := sorted(set(wanted) - there):
+            raise ConfigError(
+                f"split.held_out_kinds.{name} names what no cell has: {', '.join(missing)}",
+                fix=f"Use some of {', '.join(sorted(there - {''})) or 'none'}",
+            )
+
+
+def _design(metadata: CellMetadata) -> str:
+    return metadata.notes.get("design", metadata.spec.cell_id)
+
+
 def _cells(designs: Mapping[str, Sequence[str]], chosen: Sequence[str]) -> list[str]:
     return [cell for design in chosen for cell in designs[design]]
 
 
 def _is_tested(metadata: CellMetadata, config: SplitConfig) -> bool:
     published = config.published and (metadata.split or "train") != "train"
-    return published or metadata.spec.cell_id in config.held_out
+    named = metadata.spec.cell_id in config.held_out
+    return published or named or is_of(metadata, config.held_out_kinds)
 
 
 def _count(fraction: float, available: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
+from torch import Tensor
 
 from fadecast.cell.store import Store
 from fadecast.errors import TrainingError
@@ -21,7 +22,7 @@ from fadecast.learn.config import TrainConfig
 from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
 from fadecast.learn.fit import fit
 from fadecast.learn.predict import forecast_cells, known_truth
-from fadecast.learn.run import RunInfo, save_run
+from fadecast.learn.run import RunInfo, load_run, save_run
 from fadecast.learn.split import PARTS, Split, split_cells
 from fadecast.learn.tracking import PARAM_LENGTH, Run, environment, find_run, tracked
 from fadecast.network.forecaster import Forecaster
@@ -63,7 +64,7 @@ def train(
         console: where progress is shown; ``None`` for silence.
 
     Raises:
-        TrainingError, ConfigError: the job cannot start or go on; the run ends as failed.
+        TrainingError, ConfigError: the job cannot start or go on; a run that began ends as failed.
     """
     say = (console or Console(quiet=True)).print
     end_of_life = config.data.end_of_life
@@ -79,6 +80,7 @@ def train(
     digest = data_digest(sequences)
     if resume is not None:
         _check_same(config, resume, _settings(config, split, digest))
+    initial = _network_to_begin_with(config, split)
     with tracked(config.tracking, config.name, resume=resume) as run:
         info = RunInfo(config, split, digest, str(store.path), run.run_id)
         if resume is None:
@@ -87,7 +89,7 @@ def train(
         say(f"training the network, at most {config.training.epochs} epochs")
         forecaster = fit(
             parts["train"], parts["validation"], config.network, config.training,
-            folder=checkpoints(config, run.run_id), resume=resume is not None,
+            folder=checkpoints(config, run.run_id), initial=initial, resume=resume is not None,
             progress=console is not None, callbacks=[_EpochMetrics(run)],
         )  # fmt: skip
         forecasts = forecast_cells(forecaster, parts["test"])
@@ -135,6 +137,24 @@ def _record_inputs(run: Run, info: RunInfo, parts: Mapping[str, Sequence[CellSeq
                 "citation": members[0].metadata.citation,
             }
             run.dataset(source, data_digest(members), part, facts)
+
+
+def _network_to_begin_with(config: TrainConfig, split: Split) -> Mapping[str, Tensor] | None:
+    """The state of ``training.initial``, which must not have learnt from cells tested on here."""
+    run_id = config.training.initial
+    if run_id is None:
+        return None
+    forecaster, info = load_run(run_id, config.tracking)
+    known = {*info.split.train, *info.split.validation}
+    while info.config.training.initial is not None:
+        _, info = load_run(info.config.training.initial, config.tracking)
+        known |= {*info.split.train, *info.split.validation}
+    if taught := sorted(known & set(split.test)):
+        raise TrainingError(
+            f"it has learnt from cells that are tested on: {', '.join(taught[:5])}",
+            where=f"run {run_id}", fix="Use the split of that run, or begin anew",
+        )  # fmt: skip
+    return forecaster.state_dict()
 
 
 def _settings(config: TrainConfig, split: Split, digest: str) -> dict[str, str]:

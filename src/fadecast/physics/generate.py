@@ -53,7 +53,7 @@ def generate(
         raise ConfigError(f"{workers} workers", fix="Give 1 or more")
     Store(out, create=True).clear_partial(0.0)
     header, stated = out / "population.json", config.model_dump(mode="json")
-    if header.exists() and json.loads(header.read_text(encoding="utf-8")) != stated:
+    if header.exists() and _stated(header) != stated:
         raise ConfigError(
             "the folder holds a population of another configuration", where=str(out),
             fix="Choose a new folder",
@@ -103,6 +103,12 @@ def make_shard(
             f"cannot write: {error}", where=str(out),
             fix="Free some space and run it again; finished shards are kept",
         ) from error  # fmt: skip
+
+
+def _stated(header: Path) -> dict[str, Any]:
+    """The configuration of a folder; a key younger than it has its default."""
+    data = json.loads(header.read_text(encoding="utf-8"))
+    return Population.checked(data, where=str(header)).model_dump(mode="json")
 
 
 def _truth(out: Path, number: int) -> Path:

@@ -35,6 +35,7 @@ class Sensors:
         pressure_bits: of the converter.
         pressure_missing: share of cells without the sensor. pressure_dies: share of sensors that
             stop somewhere in the schedule. gap: probability per cycle of a lost stretch of samples.
+        interval: s between logged samples; the ends of a step are always logged, as by a cycler.
     """
 
     voltage_noise: float = 1e-3
@@ -51,6 +52,7 @@ class Sensors:
     pressure_missing: float = 0.1
     pressure_dies: float = 0.1
     gap: float = 0.002
+    interval: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -130,10 +132,23 @@ def log(
         if draw.random() < sensors.pressure_dies:
             seen[cycle > draw.uniform(0.0, cycles)] = np.nan
         columns["surface_pressure_pa"] = 1e6 * seen
-    keep = np.ones(n, bool)
+    keep = _logged(time, cycle, columns["step_count"], sensors.interval)
     for end in rows[draw.random(len(rows)) < sensors.gap]:
         length = int(draw.integers(3, 20))
         keep[max(int(end) - 40, 0) : max(int(end) - 40, 0) + length] = False
     bias = draw.uniform(*sensors.efficiency_bias) * draw.choice((-1.0, 1.0))
     columns["current_ampere"][amperes < 0] *= 1.0 + bias
     return {name: values[keep] for name, values in columns.items()}
+
+
+def _logged(
+    time: NDArray[np.float64], cycle: NDArray[np.int64], step: NDArray[np.int64], interval: float
+) -> NDArray[np.bool_]:
+    """``(n,)`` the first sample of every ``interval`` in s, and the ends of every step."""
+    if not interval:
+        return np.ones(len(time), bool)
+    due, new_cycle, new_step = (
+        np.diff(number, prepend=-1) != 0 for number in (np.floor(time / interval), cycle, step)
+    )
+    begins = new_cycle | new_step
+    return np.asarray(due | begins | np.append(begins[1:], True))

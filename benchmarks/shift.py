@@ -1,0 +1,272 @@
+"""Cells and sensors other than those of the training: what a bundle still knows, what it flags.
+
+Fresh simulated cells are the reference: training/populations/assb.yaml under another seed. Beside
+them stand cells from elsewhere (training/populations/elsewhere.yaml: other priors, protocols and
+instruments, kinds weighed as in the reference), the reference with sensor noise and drift doubled,
+and with its pressure sensor dead from the middle of every record on, or never there. All are scored
+from Parquet tables of cycle summaries, as `fadecast score` does.
+
+`--bundle` is what is judged (default: the pretrained one). `--run ID` judges a tracked run trained
+by training/configs/held-out-*.yaml instead, on the kind of cells that it never saw and on the test
+designs of those it saw. Quick: few cells and a network trained for seconds, which says that the
+line works and nothing of how well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import fadecast
+from benchmarks import _common
+from benchmarks._alarms import lead_times
+from benchmarks._judge import Figures, Judged, differences, intervals
+from fadecast.cell.life import EndOfLife
+from fadecast.cell.store import Store
+from fadecast.cell.summaries import FIELDS, CycleSummaries
+from fadecast.cli.simulation import summarise
+from fadecast.export.bundle import export_bundle
+from fadecast.forecast.forecast import Forecasts
+from fadecast.learn.config import TrackingConfig, TrainConfig
+from fadecast.learn.dataset import CellSequence, load_sequences
+from fadecast.learn.fit import fit
+from fadecast.learn.predict import forecast_cells
+from fadecast.learn.run import held_out_cells, load_run
+from fadecast.learn.split import is_of
+from fadecast.network.summary import Summary
+from fadecast.physics.generate import generate
+from fadecast.physics.population import Population
+from fadecast.report.scores import read_scores
+from fadecast.runtime import Session
+from fadecast.scoring.local import score
+
+POPULATIONS = _common.ROOT / "training" / "populations"
+TRAINING = _common.ROOT / "training" / "configs" / "assb.yaml"
+CELLS, QUICK_CELLS = 1000, 96
+SEED = 7001
+"""Of the fresh cells; nothing trains on it."""
+NOISES = ("voltage_noise", "current_noise", "temperature_noise", "pressure_noise", "pressure_drift")
+KEYS = {
+    "elsewhere": "shift.elsewhere", "noise2": "noise2",
+    "dead": "pressure.dead", "none": "pressure.none",
+}  # fmt: skip
+COMPARED = ("auroc", "ap", "rul.mdape.cycle100", "coverage90", "novelty")
+SHOWN = (*COMPARED, "coverage90.flagged", "coverage90.unflagged")
+LIBRARIES = ("numpy", "onnxruntime", "pyarrow")
+_PRESSURE = np.array([name.startswith("pressure.") for name in FIELDS])
+_AT_ONCE = 32
+
+
+def main() -> None:
+    """Judge, print, close."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smaller version, under a minute")
+    parser.add_argument("--bundle", type=Path, help="the bundle to judge")
+    parser.add_argument("--cells", type=int, default=CELLS, help="fresh cells a condition")
+    parser.add_argument("--run", help="judge a tracked run on the kinds it holds out instead")
+    parser.add_argument("--store", type=Path, help="the cells of that run (default: as trained)")
+    options = parser.parse_args()
+    if options.run:
+        figures = judge_run(options.run, options.store)
+    else:
+        with tempfile.TemporaryDirectory() as name:
+            figures = judge_bundle(options.bundle, options.cells, options.quick, Path(name))
+    figures = {key: value for key, value in figures.items() if np.isfinite(value)}
+    _common.close("shift", figures, {}, {}, LIBRARIES)
+
+
+def judge_bundle(bundle: Path | None, count: int, quick: bool, folder: Path) -> Figures:
+    """A bundle under every condition."""
+    changes = {"cells": QUICK_CELLS, "cycles": 150, "shard": 4} if quick else {"cells": count}
+    reference, elsewhere = (
+        Population.from_yaml(POPULATIONS / f"{name}.yaml").model_copy(
+            update=changes | {"seed": SEED, "latent": False}
+        )
+        for name in ("assb", "elsewhere")
+    )
+    pretrained = getattr(fadecast, "PRETRAINED", None)
+    bundle = bundle or (pretrained if pretrained and Path(pretrained).exists() else None)
+    if bundle is None and not quick:
+        sys.exit("no pretrained bundle here: give --bundle, or --quick for one trained in seconds")
+    session = Session.load(bundle or quick_bundle(reference, folder))
+    noisy = {name: doubled(getattr(reference.sensors, name)) for name in NOISES}
+    fresh = simulate(reference, folder / "reference")
+    conditions = {
+        "elsewhere": lambda: simulate(elsewhere, folder / "elsewhere"),
+        "noise2": lambda: simulate(
+            reference.model_copy(update={"sensors": replace(reference.sensors, **noisy)}),
+            folder / "noise2",
+        ),
+        "dead": lambda: [without_pressure(cell, 0.5) for cell in fresh],
+        "none": lambda: [without_pressure(cell, 0.0) for cell in fresh],
+    }
+    own, figures = judge(fresh, session, folder, "reference")
+    rows, losses = [line("reference", own.figures())], []
+    for name, make in conditions.items():
+        other, found = judge(make(), session, folder, KEYS[name])
+        figures |= found | {f"novelty.{name}": other.figures()["novelty"]}
+        rows.append(line(name, other.figures()))
+        gaps = differences(own, other, paired=name != "elsewhere")
+        losses.append([name, *(between(gaps.get(key)) for key in COMPARED)])
+        figures |= gap_figures(KEYS[name], gaps)
+    print("\nPressure-related failure within 50 cycles, cycles left at cycle 100, 90 % intervals,")
+    print("share of forecasts with a novelty above 1:")
+    _common.table(["", *SHOWN], rows)
+    print("\nDifference to the reference (elsewhere: kinds weighed as there), 95 % over cells:")
+    _common.table(["", *COMPARED], losses)
+    return figures
+
+
+def judge(
+    cells: Sequence[CellSequence], session: Session, folder: Path, key: str
+) -> tuple[Judged, Figures]:
+    """One condition: its judged forecasts, and its figures with alarms."""
+    forecasts = scored(cells, session, folder)
+    print(f"\n{key}: {len(cells)} cells, {sum(len(c.summaries) for c in cells)} cycles", end="")
+    judged = Judged.of(forecasts, cells)
+    alarms = lead_times(forecasts, cells)
+    return judged, {f"{key}.{name}": v for name, v in (judged.figures() | alarms).items()}
+
+
+def judge_run(run: str, place: Path | None) -> Figures:
+    """A tracked run on the test cells of the kinds that it never saw, and of those it saw."""
+    forecaster, info = load_run(run, TrackingConfig())
+    kinds = info.config.data.split.held_out_kinds
+    cells = held_out_cells(info, Store(place or info.store))
+    parts = {
+        "held_out": [cell for cell in cells if is_of(cell.metadata, kinds)],
+        "seen": [cell for cell in cells if not is_of(cell.metadata, kinds)],
+    }
+    if not parts["held_out"]:
+        sys.exit(f"run {run} holds out no kind: train it by training/configs/held-out-*.yaml")
+    figures: Figures = {}
+    rows = []
+    for part, members in parts.items():
+        if not members:
+            continue
+        judged = Judged.of(forecast_cells(forecaster, members), members)
+        found, ends = judged.figures(), intervals(judged)
+        figures |= {f"{info.config.name}.{part}.{key}": value for key, value in found.items()}
+        for key, (low, high) in ends.items():
+            figures[f"{info.config.name}.{part}.{key}.low"] = low
+            figures[f"{info.config.name}.{part}.{key}.high"] = high
+        spans = [between((found[k], *ends[k]), "") if k in ends else "–" for k in SHOWN]
+        rows.append([f"{part} ({len(members)})", *spans])
+    print(f"{info.config.name}, run {run}: test cells of kinds held out and seen, 95 % over cells")
+    _common.table(["", *SHOWN], rows)
+    return figures
+
+
+def simulate(config: Population, out: Path) -> list[CellSequence]:
+    """Cells of a population, made anew."""
+    workers = (os.cpu_count() or 1) if config.cells > QUICK_CELLS else 1  # starting takes seconds
+    for done, total in generate(config, out, summarise=summarise, workers=workers):
+        if sys.stderr.isatty():
+            print(f"{done} of {total} shards", end="\r", file=sys.stderr, flush=True)
+    return load_sequences(Store(out), EndOfLife())
+
+
+def quick_bundle(reference: Population, folder: Path) -> Path:
+    """A bundle of a network trained for seconds on cells under another seed."""
+    config = TrainConfig.from_yaml(TRAINING)
+    other = reference.model_copy(update={"seed": reference.seed + 1})
+    cells = simulate(other, folder / "training")
+    training = config.training.model_copy(update={"epochs": 2, "batch_cells": 8})
+    network = fit(cells[6:], cells[:6], config.network, training, folder=folder)
+    return export_bundle(
+        Summary(), network, folder / "bundle", training={"run_id": "none"},
+        end_of_life=EndOfLife(), held_out=cells[:2],
+    )  # fmt: skip
+
+
+def doubled(size: float | tuple[float, float]) -> float | tuple[float, ...]:
+    """Twice a size, or both ends of its range."""
+    return tuple(2 * end for end in size) if isinstance(size, tuple) else 2 * size
+
+
+def without_pressure(cell: CellSequence, share: float) -> CellSequence:
+    """The cell without measured pressure after this share of its record."""
+    s = cell.summaries
+    dead = (np.arange(len(s)) >= share * len(s))[:, None] & _PRESSURE
+    summaries = CycleSummaries(s.cycle_count, s.values, s.observed & ~dead)
+    return CellSequence(cell.metadata, summaries, cell.life)
+
+
+def scored(
+    cells: Sequence[CellSequence], session: Session, folder: Path
+) -> Mapping[str, Forecasts]:
+    """Forecasts of the cells by way of a table of summaries and a table of designs."""
+    source, specs = folder / "cycles.parquet", folder / "cells.csv"
+    with specs.open("w", newline="") as file:
+        rows = [asdict(cell.spec) for cell in cells]
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    seen = np.any([cell.summaries.observed.any(0) for cell in cells], axis=0)
+    names = [name for name, some in zip(FIELDS, seen, strict=True) if some]
+    with pq.ParquetWriter(source, schema(names), compression="lz4") as table:
+        for batch in batches(cells, names):
+            table.write_table(batch)
+    report = score(source, specs, session, folder / "scores.parquet")
+    if report.problems:
+        print(f"\n{len(report.problems)} doubtful: {next(iter(report.problems.values()))}", end="")
+    return read_scores(report.out).forecasts
+
+
+def schema(names: Sequence[str]) -> pa.Schema:
+    fields = [pa.field(name, pa.float32()) for name in names]
+    return pa.schema([("cell_id", pa.string()), ("cycle_count", pa.int64()), *fields])
+
+
+def batches(cells: Sequence[CellSequence], names: Sequence[str]) -> Iterator[pa.Table]:
+    """Cycle summaries of some cells at a time; what is masked is null."""
+    for start in range(0, len(cells), _AT_ONCE):
+        group = cells[start : start + _AT_ONCE]
+        ids = np.repeat([c.cell_id for c in group], [len(c.summaries) for c in group])
+        columns = {
+            "cell_id": pa.array(ids.tolist()),
+            "cycle_count": np.concatenate([c.summaries.cycle_count for c in group]),
+        }
+        for name in names:
+            values = np.concatenate([c.summaries.field(name) for c in group])
+            columns[name] = pa.array(values, from_pandas=True)
+        yield pa.table(columns, schema=schema(names))
+
+
+def gap_figures(key: str, gaps: Mapping[str, tuple[float, ...]]) -> Figures:
+    """Differences by name; those of a ranking as a loss, which is above 0 where it is worse."""
+    figures = {}
+    for name in COMPARED:
+        value, low, high = gaps.get(name, (np.nan,) * 3)
+        ranking = name in ("auroc", "ap")
+        ends = (-value, -high, -low) if ranking else (value, low, high)
+        suffix = "loss" if ranking else "change"
+        for part, end in zip(("", ".low", ".high"), ends, strict=True):
+            figures[f"{key}.{name}_{suffix}{part}"] = end
+    return figures
+
+
+def line(name: str, figures: Figures) -> list[str]:
+    return [name, *(f"{figures[key]:.3f}" for key in SHOWN)]
+
+
+def between(span: Sequence[float] | None, sign: str = "+") -> str:
+    """A value and the ends of its interval; ``sign`` as in a format."""
+    if span is None:
+        return "–"
+    value, low, high = (format(number, f"{sign}.3f") for number in span)
+    return f"{value} [{low}, {high}]"
+
+
+if __name__ == "__main__":
+    main()
