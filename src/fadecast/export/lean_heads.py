@@ -27,9 +27,9 @@ ONE: Final = 20.0
 class LeanHazards(nn.Module):
     """First layer, activated, ``(B, width + more)`` → quantiles, risks and incidences.
 
-    The ``more`` last inputs count for nothing. Sums and differences over causes and intervals are matrix products. There is an interval more,
-    beyond the last one, which counts for nothing: so survival at the starts and the ends of all
-    intervals is one product.
+    The ``more`` last inputs count for nothing. Sums and differences over causes and intervals are
+    matrix products. There is an interval more, beyond the last one, which counts for nothing: so
+    survival at the starts and the ends of all intervals is one product.
     """
 
     steepness: Tensor
