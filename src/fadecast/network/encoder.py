@@ -59,7 +59,6 @@ class Encoder(nn.Module):
         # The logarithm is taken of curves alone: a single field's would magnify its rounding.
         curves = groups[:, groups[:CURVES].sum(0) > 0]
         self.register_buffer("curves", curves, persistent=False)
-        # Levels and changes come first; they are what dropout takes from.
         self.fields = 2 * len(FIELDS) - CURVES
         self.features = self.fields + groups.shape[1] + curves.shape[1]
         # Those that are followed by averages: levels, changes and masks of what is no curve.
@@ -87,11 +86,10 @@ class Encoder(nn.Module):
 
     def forward(self, features: Tensor, tracks: Tensor, design: Tensor, age: Tensor) -> Tensor:
         """All ``(…, ·)``: features, averages' differences, design, and ``(…, 1)`` age in cycles."""
-        fields, others = features.split([self.fields, self.features - self.fields], -1)
         declared = (design - self.design_centre) * self.design_scale
-        inputs = [self.dropout(fields), others, tracks, declared, torch.log1p(age) / 8, age / 1000]
+        inputs = [features, tracks, declared, torch.log1p(age) / 8, age / 1000]
         hidden = nn.functional.silu(self.first(torch.cat(inputs, -1)))
-        return torch.tanh(self.second(hidden))
+        return torch.tanh(self.second(self.dropout(hidden)))
 
     @torch.no_grad()
     def fit(self, designs: Tensor) -> None:

@@ -36,13 +36,13 @@ class ForecasterConfig:
         reference_cycles: cycles that make the early-life reference, ≥ 1.
         averages: time constants of the leaky averages, in cycles; the longest is in effect the mean
             over the whole life.
-        dropout: share of the input fields dropped in training, in [0, 1).
+        dropout: share of the first layer's units dropped in training, in [0, 1).
     """
 
     hidden: int = 96
     reference_cycles: int = 10
     averages: tuple[float, ...] = (10.0, 100.0, 100_000.0)
-    dropout: float = 0.1
+    dropout: float = 0.3
 
     def __post_init__(self) -> None:
         if not (8 <= self.hidden <= 256 and self.reference_cycles >= 1):
