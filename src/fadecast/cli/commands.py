@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 import fadecast
+from fadecast import PRETRAINED
 from fadecast.cli.options import Bundle, Cells, Config, MaybeStore, Out, StoreFolder, Tracking
 from fadecast.cli.refusal import as_refusal, refuse
 from fadecast.cli.verify import verify
@@ -189,7 +190,7 @@ app.command()(verify)
 @app.command()
 def stream(
     file: Annotated[Path, typer.Argument(help="A recorded file, or a store.")],
-    bundle: Bundle,
+    bundle: Bundle = PRETRAINED,
     cells: Cells = None,
     cell: Annotated[str | None, typer.Option(help="Which cell, where there are several.")] = None,
     as_json: Annotated[
@@ -229,8 +230,8 @@ def score(
             "Battery Data Format columns, or of cycle summaries.",
         ),
     ],
-    bundle: Bundle,
     out: Annotated[Path, typer.Option("--out", "-o", help="The score table (Parquet).")],
+    bundle: Bundle = PRETRAINED,
     cells: Cells = None,
 ) -> None:
     """Forecast every cycle of many cells: one row per cell and cycle in one Parquet file.

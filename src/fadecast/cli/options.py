@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where the result is written.")]
-Bundle = Annotated[Path, typer.Option("--bundle", "-b", help="Folder of an exported bundle.")]
+Bundle = Annotated[
+    Path,
+    typer.Option(
+        "--bundle", "-b", help="Folder of an exported bundle.",
+        show_default="the pretrained one, of simulated solid-state cells",
+    ),
+]  # fmt: skip
 Cells = Annotated[
     Path | None,
     typer.Option(
