@@ -71,7 +71,7 @@ def main() -> None:
 
 def make_bundle(out: Path, preset: str) -> Path:
     config = PRESETS[preset]
-    summary, forecaster = tiny_network(hidden=config.hidden, layers=config.layers)
+    summary, forecaster = tiny_network(hidden=config.hidden, averages=config.averages)
     return export_bundle(
         summary, forecaster, out, training={}, end_of_life=EndOfLife(),
         held_out=[made_up_cycles("held-out", cycles=60, seed=9)],

@@ -74,14 +74,16 @@ def made_up_cycles(cell_id: str = "made-up", cycles: int = 12, seed: int = 0) ->
     return CellRecord(record.metadata, summaries=summarise_record(record))
 
 
-def tiny_network(seed: int = 0, hidden: int = 16, layers: int = 2) -> tuple[Summary, Forecaster]:
+def tiny_network(
+    seed: int = 0, hidden: int = 16, averages: tuple[float, ...] = (10.0, 100.0, 100_000.0)
+) -> tuple[Summary, Forecaster]:
     """Random weights, with the scaler, the novelty and the design fitted to made-up cells."""
     torch.manual_seed(seed)
-    config = ForecasterConfig(hidden=hidden, layers=layers, reference_cycles=3)
+    config = ForecasterConfig(hidden=hidden, reference_cycles=3, averages=averages)
     forecaster = Forecaster(config).eval()
     with torch.no_grad():
         forecaster.health.weight.normal_(0, 0.1)
-        forecaster.hazards.second.weight.mul_(2)
+        forecaster.hazards.linear.weight.mul_(2)
         forecaster.recalibration.offset.normal_(0, 0.1)
         forecaster.virtual.linear.weight.normal_(0, 0.2)
         forecaster.virtual.scale.uniform_(0.5, 2)

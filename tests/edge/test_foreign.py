@@ -139,7 +139,7 @@ def test_a_microcontroller(preset: str, tmp_path: Path) -> None:
     from serving.micro.build import main
 
     config = PRESETS[preset]
-    summary, forecaster = tiny_network(hidden=config.hidden, layers=config.layers)
+    summary, forecaster = tiny_network(hidden=config.hidden, averages=config.averages)
     made = export_bundle(
         summary, forecaster, tmp_path / "bundle", training={}, end_of_life=EndOfLife(),
         held_out=[made_up_cycles("held-out", cycles=60, seed=7)],

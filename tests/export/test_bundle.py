@@ -88,7 +88,7 @@ def test_an_older_bundle_is_replaced_and_anything_else_is_not(tmp_path: Path) ->
 def test_a_network_that_differs_is_not_shipped(tmp_path: Path) -> None:
     _, other = tiny_network()
     with torch.no_grad():
-        other.hazards.second.bias += 1e-3
+        other.hazards.linear.bias += 1e-3
     with pytest.raises(ParityError):
         _export(tmp_path / "bundle", forecaster=other)
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ import torch
 from fadecast.cell.design import N_DESIGN
 from fadecast.cell.summaries import N_FIELDS
 from fadecast.export.lean import LeanForecaster, lean_form
-from fadecast.export.lean_heads import LeanHazards
+from fadecast.export.lean_heads import LeanReadout
 from fadecast.export.onnx import quiet
 from fadecast.network.forecaster import Forecaster
 from fadecast.network.heads import N_CAUSES, N_INTERVALS, log_hazards
@@ -30,12 +30,10 @@ def network(reach: float, slope: float, log_slope: float) -> Forecaster:
     """Every number that the head makes of a memory is up to ``reach``, but the steepnesses are
     moved by ``slope``: what the weights magnify is no fault of the readout."""
     size = NUMBERS * N_CAUSES
-    _, forecaster = tiny_network(hidden=2 * size)
-    head = forecaster.hazards
+    _, forecaster = tiny_network(hidden=size)
     with torch.no_grad():
-        head.first.weight.copy_(reach * torch.eye(2 * size))
-        head.second.weight.copy_(torch.cat([torch.eye(size), -torch.eye(size)], 1))
-        head.second.bias[:N_CAUSES] += slope
+        forecaster.hazards.linear.weight.copy_(reach * torch.eye(size))
+        forecaster.hazards.linear.bias[:N_CAUSES] += slope
         forecaster.recalibration.log_slope.fill_(log_slope)
     return forecaster
 
@@ -48,16 +46,15 @@ def trained(forecaster: Forecaster, memory: torch.Tensor) -> Answers:
 
 @torch.no_grad()
 def deployed(forecaster: Forecaster, memory: torch.Tensor) -> Answers:
-    head = LeanHazards(forecaster).eval()
-    first = forecaster.hazards.first(memory)
-    raw = torch.nn.functional.pad(first, (0, 1))
+    head = LeanReadout(forecaster, before=0).eval()
+    tail = torch.nn.functional.pad(memory, (1, 0))
     with quiet("torch.onnx"):
-        program = torch.onnx.export(head, (raw,), dynamo=True, opset_version=18, verbose=False)
+        program = torch.onnx.export(head, (tail,), dynamo=True, opset_version=18, verbose=False)
     assert program is not None
     data = program.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    outputs = session.run(None, {session.get_inputs()[0].name: raw.numpy()})
-    return tuple(torch.from_numpy(np.asarray(output)) for output in outputs)
+    outputs = session.run(None, {session.get_inputs()[0].name: tail.numpy()})
+    return tuple(torch.from_numpy(np.asarray(output)) for output in outputs[:3])
 
 
 def worst(found: Answers, exact: Answers) -> float:

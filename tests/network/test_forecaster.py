@@ -21,7 +21,7 @@ DISCHARGE = INDEX["discharge_throughput"]
 @pytest.fixture(scope="module")
 def network() -> Forecaster:
     torch.manual_seed(0)
-    forecaster = Forecaster(ForecasterConfig(hidden=16, layers=2)).eval()
+    forecaster = Forecaster(ForecasterConfig(hidden=16)).eval()
     values, observed, design, _ = life(1, 8, 60)
     rows, masks = values.flatten(0, 1), observed.flatten(0, 1)
     changes = torch.cat(
@@ -32,8 +32,8 @@ def network() -> Forecaster:
     with torch.no_grad():
         for parameter in forecaster.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
-        encoding = forecaster.sequence(values, observed, design, torch.ones(8, 60)).encoding
-    forecaster.novelty.fit(encoding.flatten(0, 1))
+        memory = forecaster.sequence(values, observed, design, torch.ones(8, 60)).memory
+    forecaster.novelty.fit(memory.flatten(0, 1))
     return forecaster
 
 
@@ -191,7 +191,7 @@ def test_the_default_network_is_small() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"hidden": 4}, {"layers": 0}, {"dropout": 1.0}, {"averages": ()}]
+    "wrong", [{"hidden": 4}, {"reference_cycles": 0}, {"dropout": 1.0}, {"averages": ()}]
 )
 def test_impossible_sizes_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError):

@@ -1,4 +1,4 @@
-"""Hazards and everything read off them, in the deployed form (see ``lean``)."""
+"""All that is read off the memory, in the deployed form (see ``lean``)."""
 
 from __future__ import annotations
 
@@ -11,35 +11,45 @@ from fadecast.network.forecaster import Forecaster
 from fadecast.network.heads import (
     FREE,
     LEAST_STEEPNESS,
-    MIDDLE,
     MOST_STEEPNESS,
     N_CAUSES,
     N_INTERVALS,
     SPAN,
     UNSEEN,
-    places,
+    HazardHead,
 )
+from fadecast.network.virtual import GAIN, LEAST_SPREAD, N_SENSORS
 
 ONE: Final = 20.0
-"""Its hyperbolic tangent is 1."""
+"""Its sigmoid is 1."""
 
 
-class LeanHazards(nn.Module):
-    """First layer, activated, ``(B, width + more)`` → quantiles, risks and incidences.
+class Linear(nn.Module):
+    """``x @ weight + bias``; ``weight`` is ``(inputs, outputs)``."""
 
-    The ``more`` last inputs count for nothing. Sums and differences over causes and intervals are
-    matrix products. There is an interval more, beyond the last one, which counts for nothing: so
-    survival at the starts and the ends of all intervals is one product.
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight.detach().contiguous())
+        self.register_buffer("bias", weight.new_zeros(1) if bias is None else bias.detach().clone())
+
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        """With ``plus`` in place of the bias, if given."""
+        return torch.addmm(self.bias if plus is None else plus, x, self.weight)
+
+
+class LeanReadout(nn.Module):
+    """The last part of a state, ``(B, before + 1 + width)``, in which the capacity stands right
+    before the memory → quantiles, risks, incidences, health and virtual sensors.
+
+    Sums and differences over causes and intervals are matrix products. There is an interval more,
+    beyond the last one, which counts for nothing: so survival at the starts and the ends of all
+    intervals is one product.
     """
 
-    steepness: Tensor
-    steepness_bias: Tensor
-    centre: Tensor
-    centre_bias: Tensor
-    place: Tensor
-    gap: Tensor
     free: Tensor
-    free_bias: Tensor
     least: Tensor
     causes: Tensor
     until: Tensor
@@ -51,34 +61,24 @@ class LeanHazards(nn.Module):
     total: Tensor
 
     @torch.no_grad()
-    def __init__(self, forecaster: Forecaster, more: int) -> None:
+    def __init__(self, forecaster: Forecaster, before: int) -> None:
         super().__init__()
         head, readout, fitted = forecaster.hazards, forecaster.readout, forecaster.recalibration
-        weight = nn.functional.pad(head.second.weight, (0, more))
-        weight = weight.unflatten(0, (2 + N_INTERVALS, N_CAUSES))
-        bias = head.second.bias.unflatten(0, (2 + N_INTERVALS, N_CAUSES))
+        rows, before = (2 + N_INTERVALS, N_CAUSES), before + 1
+        weight = nn.functional.pad(head.linear.weight, (before, 0)).unflatten(0, rows)
+        bias = head.linear.bias.unflatten(0, rows)
+        steep, centre = (weight[0].T, bias[0]), (2 / SPAN * weight[1].T, 2 / SPAN * bias[1])
+        self._shape(steep, centre, forecaster, before)
+
         slope = torch.exp(fitted.log_slope)
         free = FREE * slope * nn.functional.pad(weight[2:], (0, 0, 0, 0, 0, 1))
-        free_bias = FREE * slope * nn.functional.pad(bias[2:], (0, 0, 0, 1))
-        free_bias += fitted.offset - slope * UNSEEN * head.unseen
-        middles, lengths = places()
-        middles = nn.functional.pad(middles - MIDDLE, (0, 1))
-        lengths = nn.functional.pad(lengths, (0, 1), value=1.0)
-        each = torch.eye(N_CAUSES)
-        one, none = lengths[None] ** 0, 0 * lengths[None]
+        offset = FREE * nn.functional.pad(bias[2:], (0, 0, 0, 1))
+        offset += fitted.offset / slope - UNSEEN * head.unseen
+        self._places(head, offset.T)
         until = torch.ones(N_INTERVALS + 1, N_INTERVALS + 1).triu(1)
         cumulative = 1 - until.T[:, :-1]
         buffers = {
-            "steepness": weight[:1].repeat(2, 1, 1).flatten(0, 1).T,
-            "steepness_bias": bias[0].repeat(2),
-            "centre": torch.cat([0 * weight[1], weight[1] / SPAN]).T,
-            "centre_bias": torch.cat([0 * bias[1] + ONE, bias[1] / SPAN]),
-            "place": MOST_STEEPNESS
-            * torch.cat([torch.kron(each, -middles[None]), torch.kron(each, SPAN * one)]),
-            "gap": MOST_STEEPNESS
-            * torch.cat([torch.kron(each, lengths[None]), torch.kron(each, none)]),
             "free": free.transpose(0, 1).flatten(0, 1).T,
-            "free_bias": free_bias.T.flatten() / slope,
             "least": head.least()[:, None],
             "causes": torch.ones(1, N_CAUSES),
             "until": -until,
@@ -92,15 +92,63 @@ class LeanHazards(nn.Module):
         for name, value in buffers.items():
             self.register_buffer(name, value.detach().clone().contiguous())
         self.slope = float(slope)
+        health = nn.functional.pad(0.1 * forecaster.health.weight, (before, 0))
+        health[0, before - 1] = 1.0
+        self.health = Linear(health.T, 1 + 0.1 * forecaster.health.bias)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``rul (B, Q)``, ``risk (B, K + 2, H)``, ``incidence (B, K, J)``."""
-        steepness = torch.sigmoid(torch.addmm(self.steepness_bias, x, self.steepness))
-        centre = torch.tanh(torch.addmm(self.centre_bias, x, self.centre))
-        centre = centre * (steepness + LEAST_STEEPNESS / MOST_STEEPNESS)
+    def _shape(
+        self,
+        steep: tuple[Tensor, Tensor],
+        centre: tuple[Tensor, Tensor],
+        forecaster: Forecaster,
+        before: int,
+    ) -> None:
+        """Sigmoids of steepness and centre, their product, and sigmoids of the virtual sensors: all
+        the products of two sigmoids."""
+        virtual = forecaster.virtual
+        weight = nn.functional.pad(GAIN * virtual.linear.weight, (before, 0)).T
+        left = steep, centre, steep, (weight, GAIN * virtual.linear.bias)
+        one = 0 * steep[0], 0 * steep[1] + ONE
+        right = one, one, centre, (0 * weight, 0 * virtual.linear.bias + ONE)
+        self.left, self.right = (
+            Linear(torch.cat([w for w, _ in parts], 1), torch.cat([b for _, b in parts]))
+            for parts in (left, right)
+        )
+        pick = torch.zeros(2, len(self.left.bias), N_SENSORS)
+        pick[0, 3 * N_CAUSES : -N_SENSORS] = torch.eye(N_SENSORS)
+        pick[1, -N_SENSORS:] = virtual.scale.diag()
+        self.mean = Linear(pick[0])
+        self.spread = Linear(pick[1], virtual.scale * LEAST_SPREAD)
+
+    def _places(self, head: HazardHead, offset: Tensor) -> None:
+        """Of these, the log-odds of surviving until the middle of each interval, and the intervals'
+        lengths times steepness and ``exp(offset)``."""
+        middles = nn.functional.pad(head.middles[:, 0], (0, 1))
+        lengths = nn.functional.pad(head.log_lengths[:, 0], (0, 1)).exp()
+        more, each, one = len(self.left.bias) - 3 * N_CAUSES, torch.eye(N_CAUSES), 0 * lengths + 1
+        # steepness · (middle − SPAN · (2 σ(centre) − 1))
+        place = -MOST_STEEPNESS * torch.cat([
+            torch.kron(each, (middles + SPAN)[None]),
+            torch.kron(each, -2 * SPAN * LEAST_STEEPNESS / MOST_STEEPNESS * one[None]),
+            torch.kron(each, -2 * SPAN * one[None]),
+        ])  # fmt: skip
+        gap = MOST_STEEPNESS * torch.kron(each, lengths[None])
+        scale = torch.exp(offset)
+        self.place = Linear(
+            nn.functional.pad(place, (0, 0, 0, more)),
+            (-LEAST_STEEPNESS * (middles + SPAN)).repeat(N_CAUSES),
+        )
+        self.gap = Linear(
+            nn.functional.pad(gap * scale.flatten(), (0, 0, 0, 2 * N_CAUSES + more)),
+            (LEAST_STEEPNESS * lengths * scale).flatten(),
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """``rul (B, Q)``, ``risk (B, K + 2, H)``, ``incidence (B, K, J)``, ``soh (B,)``, virtual
+        sensors' mean and spread ``(B, N_SENSORS)``."""
+        shape = torch.sigmoid(self.left(x)) * torch.sigmoid(self.right(x))
         # Not a sigmoid: where it is small, onnxruntime knows it only to 1e-7.
-        against = 1 + torch.exp(torch.matmul(centre, self.place))
-        hazard = torch.log(torch.matmul(centre, self.gap) / against) + self.free_bias
+        hazard = torch.log(self.gap(shape) / (1 + torch.exp(self.place(shape))))
         hazard = torch.exp(torch.addmm(hazard, x, self.free, beta=self.slope))
         hazard = hazard.unflatten(1, (N_CAUSES, N_INTERVALS + 1)) + self.least
         leave = torch.matmul(self.causes, hazard)
@@ -110,4 +158,4 @@ class LeanHazards(nn.Module):
         risk = torch.matmul(self.total, torch.matmul(fails, self.pick))
         share = ((self.targets + log_survival) / leave).clamp(0.0, 1.0)
         rul = torch.matmul(share, self.widths).squeeze(2)
-        return rul, risk, incidence
+        return rul, risk, incidence, self.health(x).squeeze(1), self.mean(shape), self.spread(shape)

@@ -78,7 +78,7 @@ def to_rows(sequence: CellSequence, forecaster: Forecaster, every: int = 1) -> B
     s, life = alive.summaries, alive.life
     values, observed, valid = valid_rows(alive)
     row = torch.arange(len(values))
-    row = row[(row < EARLY) | (row % every == 0)]
+    row = row[(row < EARLY) | ((row + 1) % every == 0)]
     count = torch.tensor(s.cycle_count)[valid][row]
     size = (len(count),)
     soh = torch.tensor(_smooth(s.field("discharge_throughput")))[valid][row]
