@@ -74,9 +74,8 @@ def training_time(forecaster: Forecaster, record: CellRecord) -> Forecasts:
             forecaster.hazards.least(),
         )
     )
-    encoding = hidden.encoding[0]
-    strangeness = forecaster.encoder.strangeness(design).expand(len(encoding), -1)
-    novelty = forecaster.novelty(encoding, strangeness)
+    strangeness = forecaster.encoder.strangeness(design).expand(len(hidden.memory[0]), -1)
+    novelty = forecaster.novelty(hidden.memory[0], strangeness)
     return Forecasts(
         s.cycle_count[valid.numpy()], *(x.numpy() for x in readout), hidden.soh[0].numpy(),
         novelty[:, 0].numpy(), np.ones(int(valid.sum()), bool),
