@@ -30,7 +30,7 @@ def folder(tmp_path_factory) -> Path:
     }
     config = {
         "name": "tiny", "baselines": False, "tracking": tracking,
-        "network": {"hidden": 8, "layers": 1}, "training": {"epochs": 1, "accelerator": "cpu"},
+        "network": {"hidden": 8}, "training": {"epochs": 1, "accelerator": "cpu"},
     }  # fmt: skip
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
     return folder

@@ -121,7 +121,7 @@ def test_baselines_and_network_are_judged_at_the_same_cycles(train, test) -> Non
     silent = CellSequence(
         test[0].metadata, CycleSummaries(s.cycle_count, values, observed), test[0].life
     )
-    network = Forecaster(ForecasterConfig(hidden=8, layers=1))
+    network = Forecaster(ForecasterConfig(hidden=8))
     expected = forecast_cells(network, [silent])[silent.cell_id].valid
     assert np.flatnonzero(~expected).tolist() == [3, 104]
     for baseline in (PopulationMean(), EarlyLife("variance"), AnyCycle("plsr")):

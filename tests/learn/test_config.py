@@ -45,7 +45,7 @@ def test_an_error_names_the_key(data: object, key: str) -> None:
     assert key in str(caught.value)
 
 
-@pytest.mark.parametrize("network", [{"hidden": 4}, {"layers": 0}, {"dropout": 1.0}])
+@pytest.mark.parametrize("network", [{"hidden": 4}, {"reference_cycles": 0}, {"dropout": 1.0}])
 def test_a_network_out_of_range_is_refused(network: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         TrainConfig.from_mapping({"name": "x", "network": network})

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fadecast.cell.life import EndOfLife, Life
 from fadecast.cell.store import Store
+from fadecast.cell.summaries import CycleSummaries
 from fadecast.errors import TrainingError
-from fadecast.learn.batches import ByLength, Cells, collate, ordered_loader, to_tensors
+from fadecast.learn.batches import EARLY, Batch, Shuffled, ordered_loader, to_rows, training_loader
+from fadecast.learn.config import TrainingConfig
 from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from tests.bundles import made_up_record
@@ -55,77 +60,116 @@ def test_a_damaged_cache_is_made_again(store: Store) -> None:
 def test_nothing_after_the_failure_is_a_target() -> None:
     sequence = made_up_sequence(1)
     assert sequence.life.failed
-    tensors = to_tensors(sequence, FORECASTER)
-    assert len(tensors.elapsed) == sequence.life.after
-    assert torch.equal(tensors.until - tensors.after, torch.ones(len(tensors.after)))
-    assert tensors.after[-1] == 0
-    longer = CellSequence(sequence.metadata, sequence.summaries, sequence.life)
-    for a, b in zip(to_tensors(longer.alive(), FORECASTER), tensors, strict=True):
+    rows = to_rows(sequence, FORECASTER)
+    assert len(rows.age) == sequence.life.after
+    assert torch.equal(rows.until - rows.after, torch.ones(len(rows.after)))
+    assert rows.after[-1] == 0
+    for a, b in zip(to_rows(sequence.alive(), FORECASTER), rows, strict=True):
         assert torch.equal(a, b)
 
 
 def test_cycles_that_say_nothing_only_age() -> None:
     sequence = made_up_sequence(1)
-    values, observed = sequence.summaries.values.copy(), sequence.summaries.observed.copy()
-    values[10:15], observed[10:15] = 0, False
-    gap = CellSequence(
-        sequence.metadata,
-        type(sequence.summaries)(sequence.summaries.cycle_count, values, observed),
-        sequence.life,
-    )
-    tensors = to_tensors(gap, FORECASTER)
-    assert len(tensors.elapsed) == len(to_tensors(sequence, FORECASTER).elapsed) - 5
-    assert tensors.elapsed[10] == 6
-    assert torch.equal(tensors.elapsed.cumsum(0) + tensors.after, torch.full_like(
-        tensors.after, sequence.life.after))  # fmt: skip
+    silent = without_cycles(sequence, slice(10, 15))
+    rows, whole = to_rows(silent, FORECASTER), to_rows(sequence, FORECASTER)
+    assert len(rows.age) == len(whole.age) - 5
+    assert rows.age[8:12, 0].tolist() == [9, 10, 16, 17]
+    assert (rows.age[:, 0] + rows.after == sequence.life.after).all()
 
 
-def test_padding_weighs_nothing_and_cells_alike() -> None:
-    cells = [made_up_sequence(n) for n in range(4)]
-    batch = next(iter(ordered_loader(cells, FORECASTER, 4)))
-    assert torch.allclose(batch.weight.sum(1), torch.ones(4))
-    assert torch.allclose(batch.soh_weight.sum(1), torch.ones(4))
-    padding = batch.weight == 0
-    assert padding.any()
-    assert (batch.cause[padding] == -1).all()
+@pytest.mark.parametrize("every", [1, 3, 7])
+def test_of_later_cycles_one_in_every_few_is_learnt_from(every: int) -> None:
+    """As it is where all are: what a cycle is does not depend on which others are met."""
+    sequence = made_up_sequence(1)
+    rows, whole = (to_rows(sequence, FORECASTER, n) for n in (every, 1))
+    kept = [n for n in range(len(whole.age)) if n < EARLY or (n + 1) % every == 0]
+    assert rows.age[:, 0].tolist() == [1 + n for n in kept]
+    for name in set(Batch._fields) - {"weight", "soh_weight"}:
+        assert torch.equal(getattr(rows, name), getattr(whole, name)[kept]), name
+
+
+def test_a_cell_weighs_the_root_of_its_rows() -> None:
+    cells = [made_up_sequence(n, fade=fade) for n, fade in enumerate((4e-3, 1e-3))]
+    short, long = (to_rows(cell, FORECASTER) for cell in cells)
+    assert len(long.age) > 3 * len(short.age)
+    for rows in (short, long):
+        n = len(rows.age)
+        torch.testing.assert_close(rows.weight, torch.full((n,), n**-0.5))
+        assert torch.equal(rows.soh_weight, rows.weight)
+        torch.testing.assert_close(rows.weight.sum(), torch.tensor(n**0.5))
+
+
+def test_no_health_is_learnt_where_no_capacity_was_seen() -> None:
+    sequence = made_up_sequence(1)
+    s = sequence.summaries
+    fields = {"charge_throughput": np.ones(len(s)),
+              "discharge_throughput": np.where(s.cycle_count < 50, np.nan, 0.9)}  # fmt: skip
+    blind = replace(sequence, summaries=CycleSummaries.from_fields(s.cycle_count, fields))
+    rows = to_rows(blind, FORECASTER)
+    seen = rows.age[:, 0] >= 45  # a median over five cycles to either side
+    assert torch.equal(rows.soh_weight, rows.weight * seen)
+    assert (rows.weight > 0).all()
+    assert torch.isfinite(rows.soh).all()
 
 
 def test_a_censored_cell_has_no_cause() -> None:
     sequence = made_up_sequence(1).until(50)
     alive = CellSequence(sequence.metadata, sequence.summaries, Life(50, np.inf, None))
-    tensors = collate([to_tensors(alive, FORECASTER)])
-    assert (tensors.cause == -1).all()
-    assert torch.isinf(tensors.until).all()
+    rows = to_rows(alive, FORECASTER)
+    assert (rows.cause == -1).all()
+    assert torch.isinf(rows.until).all()
 
 
-def test_batches_are_a_function_of_seed_and_epoch() -> None:
-    lengths = [*range(10, 40)]
-    order, again = ByLength(lengths, 4, seed=1), ByLength(lengths, 4, seed=1)
-    for epoch in (3, 4):
-        order.set_epoch(epoch)
-        again.set_epoch(epoch)
-        batches = list(order)
-        assert batches == list(again)
-        cells = [pair for batch in batches for pair in batch]
-        assert sorted(i for i, _ in cells) == list(range(30))
-        assert all(until == lengths[i] for i, until in cells)
-        assert len(batches) == len(order)
-    assert list(ByLength(lengths, 4, seed=2)) != list(ByLength(lengths, 4, seed=1))
+@given(st.integers(1, 300), st.integers(1, 64), st.integers(0, 9), st.integers(0, 9))
+def test_all_rows_are_met_once_an_epoch_in_an_order_of_seed_and_epoch(
+    rows: int, batch: int, seed: int, epoch: int
+) -> None:
+    order, again = (Shuffled(rows, batch, seed) for _ in range(2))
+    list(again)  # what was drawn before does not count
+    for one in (order, again):
+        one.set_epoch(epoch)
+    batches = [part.tolist() for part in order]
+    assert batches == [part.tolist() for part in again]
+    assert sorted(row for part in batches for row in part) == list(range(rows))
+    assert len(batches) == len(order)
+    assert max(map(len, batches)) <= batch
 
 
-def test_a_long_cell_enters_up_to_a_random_cycle() -> None:
-    lengths = [5, 40, 900, 900]
-    drawn = []
-    for epoch in range(200):
-        order = ByLength(lengths, 2, seed=1, prefix=100)
-        order.set_epoch(epoch)
-        drawn.append([until for _, until in sorted(pair for batch in order for pair in batch)])
-    until = np.array(drawn)
-    assert (until[:, :2] == [5, 40]).all()
-    assert until[:, 2:].min() < 120
-    assert until[:, 2:].max() > 800
-    assert (until[:, 2:] >= 100).all()
-    cell = to_tensors(made_up_sequence(1), FORECASTER)
-    part = Cells([made_up_sequence(1)], FORECASTER)[[(0, 7)]]
-    assert torch.equal(part.described[0], cell.described[:7])
-    assert part.after.shape == (1, 7)
+def test_another_epoch_or_seed_has_another_order() -> None:
+    orders = [Shuffled(500, 500, seed) for seed in (1, 1, 2)]
+    orders[1].set_epoch(1)
+    first, other_epoch, other_seed = (next(iter(order)).tolist() for order in orders)
+    assert first != other_epoch
+    assert first != other_seed
+
+
+def test_a_step_meets_rows_of_many_cells() -> None:
+    cells = [made_up_sequence(n) for n in range(12)]
+    whole = [to_rows(cell, FORECASTER, 4) for cell in cells]
+    loader = training_loader(cells, FORECASTER, TrainingConfig(batch_rows=64, every=4))
+    batches = list(loader)
+    assert [len(b.age) for b in batches[:-1]] == [64] * (len(batches) - 1)
+    lives = [len(set((b.age[:, 0] + b.until).tolist())) for b in batches[:-1]]
+    assert min(lives) >= 8
+    for name in ("described", "age", "weight"):
+        met = torch.cat([getattr(b, name) for b in batches]).double().sum(0)
+        told = torch.cat([getattr(b, name) for b in whole]).double().sum(0)
+        torch.testing.assert_close(met, told)
+
+
+def test_watched_rows_come_cell_by_cell_and_empty_cells_not_at_all() -> None:
+    cells = [made_up_sequence(n) for n in range(3)]
+    silent = without_cycles(cells[1], slice(None))
+    (batch,) = ordered_loader([cells[0], silent, cells[2]], FORECASTER, 2)
+    wanted = [to_rows(cells[n], FORECASTER, 2) for n in (0, 2)]
+    for name in Batch._fields:
+        told = torch.cat([getattr(rows, name) for rows in wanted])
+        assert torch.equal(getattr(batch, name), told), name
+
+
+def without_cycles(sequence: CellSequence, rows: slice) -> CellSequence:
+    """The cell, some of whose cycles say nothing."""
+    s = sequence.summaries
+    values, observed = s.values.copy(), s.observed.copy()
+    values[rows], observed[rows] = 0, False
+    return replace(sequence, summaries=CycleSummaries(s.cycle_count, values, observed))

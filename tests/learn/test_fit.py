@@ -24,7 +24,7 @@ from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from fadecast.network.virtual import N_SENSORS
 from tests.learn.population import made_up_sequence, made_up_truth
 
-NETWORK = ForecasterConfig(hidden=8, layers=1, dropout=0.2)
+NETWORK = ForecasterConfig(hidden=8, dropout=0.2)
 
 
 class Kill(Callback):
@@ -51,7 +51,7 @@ def weights(forecaster: Forecaster) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("watched", [True, False])
 def test_resume_is_exact(cells, tmp_path: Path, killed_in: int, watched: bool) -> None:
     train, validation = cells[:9], cells[9:] if watched else []
-    training = TrainingConfig(epochs=5, patience=2, batch_cells=2, seed=3, accelerator="cpu")
+    training = TrainingConfig(epochs=5, patience=2, batch_rows=200, seed=3, accelerator="cpu")
     whole = fit(train, validation, NETWORK, training, folder=tmp_path / "whole")
     folder = tmp_path / "cut"
     with pytest.raises(RuntimeError, match="killed"):
@@ -108,7 +108,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(cells, tmp_pa
 
 
 def test_five_steps_in_all_can_be_trained(cells, tmp_path: Path) -> None:
-    config = TrainingConfig(epochs=5, batch_cells=len(cells), accelerator="cpu")
+    config = TrainingConfig(epochs=5, batch_rows=10_000, accelerator="cpu")
     trained = fit(cells, [], NETWORK, config, folder=tmp_path)
     assert all(torch.isfinite(p).all() for p in trained.parameters())
 
@@ -149,8 +149,8 @@ def test_skill_where_there_is_some(population, tmp_path) -> None:
     lives = {s.cell_id: s.life for s in test}
     mean = PopulationMean().fit(train, [])
     trivial = evaluate({s.cell_id: mean.forecast(s) for s in test}, lives)
-    network = ForecasterConfig(hidden=16, layers=1, dropout=0.0)
-    training = TrainingConfig(epochs=20, batch_cells=4, accelerator="cpu")
+    network = ForecasterConfig(hidden=16, dropout=0.0)
+    training = TrainingConfig(epochs=20, accelerator="cpu")
     true = fit(train, [], network, training, folder=tmp_path)
     found = evaluate(forecast_cells(true, test), lives)
     key = "any_cycle.rel_error"
@@ -190,8 +190,8 @@ def test_sensors_are_learnt_from_the_truth_of_some_cells(tmp_path: Path) -> None
     cells = [made_up_truth(n, cycles=200) for n in range(40)]
     train, validation, test = cells[:24], cells[24:32], cells[32:]
     train = [replace(s, truth=None) if n % 4 == 0 else s for n, s in enumerate(train)]
-    network = ForecasterConfig(hidden=16, layers=1, dropout=0.0)
-    training = TrainingConfig(epochs=25, batch_cells=4, accelerator="cpu")
+    network = ForecasterConfig(hidden=16, dropout=0.0)
+    training = TrainingConfig(epochs=25, accelerator="cpu")
     trained = fit(train, validation, network, training, folder=tmp_path)
     assert trained.virtual.names == tuple(VIRTUAL_SENSORS)
     lives = {s.cell_id: s.life for s in test}
@@ -241,4 +241,4 @@ def test_the_spread_holds_nine_tenths_of_the_truth() -> None:
 
 def test_a_collapsed_network_is_a_message() -> None:
     with pytest.raises(TrainingError, match="encodes all training cycles alike"):
-        fit_novelty(Forecaster(NETWORK), [torch.ones(30, NETWORK.hidden)])
+        fit_novelty(Forecaster(NETWORK), torch.ones(30, NETWORK.hidden))

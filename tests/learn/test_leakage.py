@@ -17,7 +17,7 @@ from fadecast.cell.record import CellMetadata, CellRecord, CellSpec, PublishedLi
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import CycleSummaries
 from fadecast.forecast.forecast import HORIZONS, RISKS, Forecasts
-from fadecast.learn.batches import collate, to_tensors
+from fadecast.learn.batches import to_rows
 from fadecast.learn.config import SplitConfig, TrainingConfig
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.features import cycle_features
@@ -36,8 +36,8 @@ from tests.learn.population import made_up_sequence, with_life_of
 
 LANDMARK, AHEAD = 20, 50
 """Cycle at which cells are told apart, and within how many they fail or do not."""
-NETWORK = ForecasterConfig(hidden=16, layers=1, dropout=0.0)
-TRAINING = TrainingConfig(epochs=20, batch_cells=4, accelerator="cpu")
+NETWORK = ForecasterConfig(hidden=16, dropout=0.0)
+TRAINING = TrainingConfig(epochs=20, accelerator="cpu")
 
 Array = np.ndarray
 
@@ -147,30 +147,33 @@ def test_forecasts_and_features_end_with_the_record(
     equal(forecast_cells(network, [part])[part.cell_id], whole)
     ours = cycle_features(part)
     assert np.array_equal(ours, cycle_features(lived)[: len(ours)], equal_nan=True)
-    short, long = to_tensors(part, network), to_tensors(lived, network)
-    for name in ("described", "capacity", "elapsed"):
+    short, long = to_rows(part, network), to_rows(lived, network)
+    for name in ("described", "capacity", "age"):
         ours = getattr(short, name)
         assert torch.equal(ours, getattr(long, name)[: len(ours)]), name
 
 
 def test_training_recalls_what_is_deployed(network: Forecaster, lived: CellSequence) -> None:
-    """But for the half precision in which features wait, and the cycles that say nothing."""
-    batch = collate([to_tensors(lived, network)])
+    """But for the half precision in which features wait, and the cycles that say nothing.
+
+    Nor does it matter beside which other rows one is met.
+    """
+    batch = to_rows(lived, network)
+    some = torch.tensor([20, 3, 11])
     with torch.no_grad():
-        hidden = network.recall(batch.features, batch.design, batch.elapsed)
-        logits = network.recalibration(network.hazards(hidden.memory[0]))
+        hidden, alone = (
+            network.recall(rows.features, rows.design, rows.age)
+            for rows in (batch, batch.take(some))
+        )
+        logits = network.recalibration(network.hazards(hidden.memory))
         rul, risk, _ = network.readout(log_hazards(logits))
-        first = network.recall(
-            type(batch.features)(*(f[:, :9] for f in batch.features)), batch.design,
-            batch.elapsed[:, :9],
-        )  # fmt: skip
     deployed = forecast_cells(network, [lived])[lived.cell_id]
     said = deployed[deployed.valid]
     assert len(said) == 28
     assert np.allclose(rul, said.rul, rtol=0.02)
     assert np.allclose(risk, said.risk, atol=2e-3)
-    assert np.allclose(hidden.soh[0], said.soh, atol=1e-3)
-    assert torch.allclose(first.memory, hidden.memory[:, :9], atol=1e-6)
+    assert np.allclose(hidden.soh, said.soh, atol=1e-3)
+    assert torch.allclose(alone.memory, hidden.memory[some], atol=1e-6)
 
 
 @pytest.mark.parametrize("cut", [1, 4, 11])
@@ -225,7 +228,7 @@ def test_a_label_is_a_life_and_not_a_length(network: Forecaster) -> None:
         for rows in (40, 25, 20):
             summaries = whole[:rows]
             life = find_life(summaries, metadata, EndOfLife())
-            batches.append(to_tensors(CellSequence(metadata, summaries, life), network))
+            batches.append(to_rows(CellSequence(metadata, summaries, life), network))
         for longer in batches[:-1]:
             names = [n for n in longer._fields if n != "soh"]  # smoothed over neighbours: a target
             for name in names:

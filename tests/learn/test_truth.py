@@ -13,7 +13,7 @@ from fadecast.cell.life import EndOfLife
 from fadecast.cell.store import Store
 from fadecast.errors import TrainingError
 from fadecast.forecast.forecast import VIRTUAL_SENSORS, Forecasts
-from fadecast.learn.batches import Batch, ordered_loader, to_tensors
+from fadecast.learn.batches import Batch, ordered_loader, to_rows
 from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
 from fadecast.learn.features import cycle_features
 from fadecast.learn.predict import forecast_cells, known_truth
@@ -100,7 +100,7 @@ def test_it_decides_what_is_learnt_so_it_is_in_the_digest(store: Store) -> None:
 
 def test_it_never_enters_an_input() -> None:
     """Whatever the truth says, every feature and every forecast of a given network is the same."""
-    forecaster = tiny_network(hidden=8, layers=1)[1]
+    forecaster = tiny_network(hidden=8)[1]
     cell = made_up_truth(1)
     assert cell.truth is not None
     targets = ("virtual", "virtual_known")
@@ -109,7 +109,7 @@ def test_it_never_enters_an_input() -> None:
     features = []
     for truth in (None, cell.truth, 1 - cell.truth, np.full_like(cell.truth, np.nan)):
         other = replace(cell, truth=truth)
-        inputs.append(to_tensors(other, forecaster))
+        inputs.append(to_rows(other, forecaster))
         said.append(forecast_cells(forecaster, [other])[cell.cell_id])
         features.append(cycle_features(other))
     for batch, forecast, row in zip(inputs, said, features, strict=True):
@@ -121,18 +121,19 @@ def test_it_never_enters_an_input() -> None:
     assert not torch.equal(inputs[1].virtual, inputs[2].virtual)
 
 
-def test_targets_are_known_where_there_is_a_truth_and_none_is_padding() -> None:
+def test_targets_are_known_where_there_is_a_truth() -> None:
     cells: list[CellSequence] = [made_up_truth(1), replace(made_up_truth(2), truth=None)]
-    forecaster = Forecaster(ForecasterConfig(hidden=8, layers=1))
-    batch = next(iter(ordered_loader(cells, forecaster, 2)))
+    forecaster = Forecaster(ForecasterConfig(hidden=8))
+    batch = next(iter(ordered_loader(cells, forecaster, 1)))
+    told = len(to_rows(cells[0], forecaster).age)
     assert batch.virtual.dtype == torch.float16
-    assert batch.virtual_known.any(2).any(1).sum() == 1
-    assert not batch.virtual_known[batch.weight == 0].any()
+    assert batch.virtual_known[:told].all()
+    assert not batch.virtual_known[told:].any()
     assert torch.isfinite(batch.virtual).all()
 
 
 def test_only_what_was_taught_is_judged() -> None:
-    forecaster = tiny_network(hidden=8, layers=1)[1]
+    forecaster = tiny_network(hidden=8)[1]
     truth = known_truth(forecaster, [made_up_truth(1), replace(made_up_truth(2), truth=None)])
     assert list(truth) == ["lab-001"]
     assert np.isfinite(truth["lab-001"]).all(0).tolist() == [True, False, False, True]
