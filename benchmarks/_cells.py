@@ -133,6 +133,11 @@ class Rows:
         """``(n,)`` weights with which cells count alike: 1 / rows of the cell."""
         return np.asarray(1.0 / np.bincount(self.cell, minlength=len(self.cause))[self.cell])
 
+    @property
+    def bounds(self) -> Ints:
+        """``(m + 1,)`` where the rows of each cell begin, and where the last ones end."""
+        return np.searchsorted(self.cell, np.arange(len(self.cause) + 1))
+
     def kinds(self) -> list[tuple[str, str, str]]:
         """``m`` declared kinds."""
         return list(zip(self.anode, self.tier, self.protocol, strict=True))
@@ -199,7 +204,7 @@ def hidden_truth(cells: Cells, rows: Rows) -> Table:
     For the ceiling alone; both come from the truth files, which no record refers to.
     """
     place = {cell_id: index for index, cell_id in enumerate(cells.ids)}
-    bounds = np.searchsorted(rows.cell, np.arange(len(cells) + 1))
+    bounds = rows.bounds
     out: Table | None = None
     for path in sorted((Path(cells.store.path) / "truth").glob("*.npz")):
         with np.load(path, allow_pickle=False) as truth:

@@ -37,7 +37,6 @@ class Effort:
         trials, trial_rows, iterations: of the search for the trees' parameters.
         cox_rows: rows that the Cox models are fitted to.
         steps, truth_steps: of the Transformer and of the network that knows the truth.
-        training: what changes in the training of our networks.
     """
 
     every: int = 2 * EVERY
@@ -47,12 +46,11 @@ class Effort:
     cox_rows: int = 30_000
     steps: int = 2500
     truth_steps: int = 3000
-    training: tuple[tuple[str, Any], ...] = ()
 
 
 QUICK: Final = Effort(
     every=5 * EVERY, trials=2, trial_rows=1500, iterations=40, cox_rows=1500, steps=10,
-    truth_steps=60, training=(("epochs", 2), ("batch_cells", 8)),
+    truth_steps=60,
 )  # fmt: skip
 
 
@@ -72,7 +70,6 @@ class Contest:
         self.train, self.held_cells, self.test = train, held, test
         self.learn = Cells(train.store, (*train.ids, *held.ids), train.end_of_life)
         self.config, self.effort, self.kept = config, effort, kept
-        self.training = config.training.model_copy(update=dict(effort.training))
         say("reading cells")
         self._learnt = kept("features_learn", CELLS, lambda: table(self.learn, effort.every))
         self._asked = kept("features_test", CELLS, lambda: table(test, EVERY))
@@ -108,7 +105,7 @@ class Contest:
         self, name: str, code: tuple[str, ...], make: Callable[[], Mapping[str, Array]],
         given: object = "",
     ) -> Said:  # fmt: skip
-        given = f"{given} {self.config.network} {self.training}"
+        given = f"{given} {self.config.network} {self.config.training}"
         return Said.of(self.kept(name, code, make, given=given))
 
     def _tuning(self) -> Arrays:
@@ -159,5 +156,5 @@ class Contest:
     def _trained(self, blind: bool) -> Mapping[str, Array]:
         parts = (self.train, self.held_cells, self.test)
         train, held, test = (p.without_pressure() if blind else p for p in parts)
-        forecast = trained(train, held, self.config, self.training)
+        forecast = trained(train, held, self.config)
         return heard(forecast, test, self.rows)

@@ -4,96 +4,81 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
-from benchmarks._opponents import EVERY, judged_rows
 from numpy.typing import NDArray
 
-from benchmarks.assb import risk_at
+from benchmarks._cells import Array, Rows, judged_rows
+from benchmarks._judging import DRAWS, Figures, Ranked, covered
+from benchmarks._said import Said, told
 from fadecast.forecast import metrics
-from fadecast.forecast.forecast import QUANTILES, Forecasts
+from fadecast.forecast.forecast import Forecasts
 from fadecast.learn.dataset import CellSequence
 
 LANDMARK: Final = 100
 """Cycle at which the remaining life is judged."""
-DRAWS: Final = 300
-_LOW, _MEDIAN, _HIGH = 0, QUANTILES.index(0.5), len(QUANTILES) - 1
-
-Array = NDArray[np.float64]
-Figures = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Judged forecasts of cells, by row; the first axis of each group is its own.
+    """Judged forecasts of cells.
 
     Args:
-        kinds: ``(cells,)`` anode, tier and protocol of each cell, as one text.
-        risk_cell, label, risk: of a pressure-related failure within 50 cycles, where it is known.
-        cell, flagged: of every forecast made alive; whether its novelty is above 1.
-        decided, inside: whether its 90 % interval is decided, and held the life.
-        late_cell, late_error: |error| of the cycles left over their number, at ``LANDMARK``.
+        rows: the ``n`` judged cycles. said: what was said at them, with intervals.
+        valid: ``(n,)`` whether the forecast counts in coverage and novelty.
+        flagged: ``(n,)`` whether its novelty is above 1.
     """
 
-    kinds: NDArray[np.str_]
-    risk_cell: NDArray[np.int64]
-    label: NDArray[np.int64]
-    risk: Array
-    cell: NDArray[np.int64]
+    rows: Rows
+    said: Said
+    valid: NDArray[np.bool_]
     flagged: NDArray[np.bool_]
-    decided: NDArray[np.bool_]
-    inside: NDArray[np.bool_]
-    late_cell: NDArray[np.int64]
-    late_error: Array
 
     @classmethod
     def of(cls, forecasts: Mapping[str, Forecasts], cells: Sequence[CellSequence]) -> Judged:
-        """Judge one forecast in ``EVERY``, made while the cell was known alive."""
+        """Judge forecasts made while the cell was known alive."""
         rows = judged_rows(cells)
-        every, late = [], []
-        for index, cell in enumerate(cells):
-            forecast, life = forecasts[cell.cell_id], cell.life
-            count = forecast.cycle_count
-            alive = count <= life.after
-            said = forecast[alive & forecast.valid & (count % EVERY == 0)]
-            count = said.cycle_count
-            low, high = said.rul[:, _LOW] + count, said.rul[:, _HIGH] + count
-            inside = (life.until >= low) & (life.after <= high)  # the intervals may overlap
-            decided = life.failed | (life.after > high)
-            every.append((np.full(len(count), index), said.novelty > 1, decided, inside))
-            if life.failed and life.after >= LANDMARK:
-                left = life.cycle - LANDMARK
-                at = forecast.rul[forecast.cycle_count == LANDMARK, _MEDIAN]
-                late += [(index, abs(float(median) - left) / left) for median in at]
-        errors = np.array(late, np.float64).reshape(-1, 2)
-        return cls(
-            np.array([kind(cell) for cell in cells]), rows.cell, rows.label,
-            risk_at(forecasts, cells, rows),
-            *(np.concatenate(column) for column in zip(*every, strict=True)),
-            errors[:, 0].astype(np.int64), errors[:, 1],
-        )  # fmt: skip
+        parts = []
+        for cell, cycle in zip(cells, np.split(rows.cycle, rows.bounds[1:-1]), strict=True):
+            forecast = forecasts[cell.cell_id]
+            one = forecast[np.searchsorted(forecast.cycle_count, cycle)]
+            own = {"valid": one.valid, "flagged": one.novelty > 1}
+            parts.append(told(forecast, cycle) | own)
+        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return cls(rows, Said.of(found), found["valid"], found["flagged"])
+
+    @cached_property
+    def kinds(self) -> NDArray[np.str_]:
+        """``(m,)`` anode, tier and protocol of each cell, as one text."""
+        return np.array([" ".join(kind) for kind in self.rows.kinds()])
+
+    @cached_property
+    def _ranked(self) -> Ranked:
+        known = self.rows.label >= 0
+        return Ranked(self.rows.label[known], self.said.risk[known])
 
     def figures(self, weight: Array | None = None) -> Figures:
-        """All figures with cells of this weight; what nothing decides is NaN."""
+        """All figures with ``m`` cells of this weight; what nothing decides is NaN."""
+        rows = self.rows
         weight = np.ones(len(self.kinds)) if weight is None else weight
-        among = (weight / np.maximum(np.bincount(self.cell, minlength=len(weight)), 1))[self.cell]
-        risk = self.label, self.risk, weight[self.risk_cell]
-        parts = {"": self.decided, ".flagged": self.decided & self.flagged,
-                 ".unflagged": self.decided & ~self.flagged}  # fmt: skip
+        auroc, precision = self._ranked(weight[rows.cell[rows.label >= 0]])
+        late = (rows.cycle == LANDMARK) & rows.failed[rows.cell] & np.isfinite(rows.left)
+        error = np.abs(self.said.left[late] / rows.left[late] - 1)
+        count = np.bincount(rows.cell, self.valid, len(weight))
+        among = (weight / np.maximum(count, 1))[rows.cell]
+        decided, inside = covered(self.said, rows)
+        decided = decided & self.valid
+        parts = {"": decided, ".flagged": decided & self.flagged,
+                 ".unflagged": decided & ~self.flagged}  # fmt: skip
         return {
-            "auroc": metrics.auroc(*risk),
-            "ap": metrics.average_precision(*risk),
-            "rul.mdape.cycle100": _median(self.late_error, weight[self.late_cell]),
-            **{f"coverage90{n}": metrics.mean(self.inside[p], among[p]) for n, p in parts.items()},
-            "novelty": metrics.mean(self.flagged, among),
+            "auroc": float(auroc),
+            "ap": float(precision),
+            "rul.mdape.cycle100": _median(error, weight[rows.cell[late]]),
+            **{f"coverage90{n}": metrics.mean(inside[p], among[p]) for n, p in parts.items()},
+            "novelty": metrics.mean(self.flagged[self.valid], among[self.valid]),
         }
-
-
-def kind(cell: CellSequence) -> str:
-    """Anode, tier and protocol, as declared."""
-    notes = cell.metadata.notes
-    return f"{cell.spec.anode} {notes['tier']} {notes['protocol'].split()[0]}"
 
 
 def matched(own: Judged, other: Judged) -> tuple[Array, Array]:

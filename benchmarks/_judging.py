@@ -65,23 +65,31 @@ def remaining_life(name: str, said: Said, rows: Rows) -> Figures:
     return figures
 
 
+def covered(said: Said, rows: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """``(n,)`` whether the 90 % interval is decided, and whether it held the life.
+
+    An interval is decided by a failure, or by a cell that outlived it.
+    """
+    assert said.low is not None
+    assert said.high is not None
+    after, until = rows.after[rows.cell], rows.until[rows.cell]
+    low, high = said.low + rows.cycle, said.high + rows.cycle
+    inside = (until >= low) & (after <= high)  # a failure, too, is known as an interval
+    return rows.failed[rows.cell] | (after > high), inside
+
+
 def calibration(said: Said, rows: Rows) -> Figures:
     """Coverage of the 90 % intervals where it is decided, and the error of the risk.
 
     Coverage is of cells alike: overall, by stage of the lives that were seen to end, by anode,
-    tier and protocol. An interval is decided by a failure, or by a cell that outlived it.
+    tier and protocol.
     """
-    assert said.low is not None
-    assert said.high is not None
     known = rows.label >= 0
     error = metrics.calibration_error(rows.label[known], said.risk[known])
-    cell, cycle = rows.cell, rows.cycle
-    after, until, failed = rows.after[cell], rows.until[cell], rows.failed[cell]
-    low, high = said.low + cycle, said.high + cycle
-    inside = (until >= low) & (after <= high)  # a failure, too, is known as an interval
-    decided = failed | (after > high)
+    cell, failed = rows.cell, rows.failed[rows.cell]
+    decided, inside = covered(said, rows)
     parts = {"overall": decided}
-    share = cycle / rows.time[cell]
+    share = rows.cycle / rows.time[cell]
     for first, last in STAGES:
         parts[f"stage{last:.2f}"] = decided & failed & (share > first) & (share <= last)
     for kind in (rows.anode, rows.tier, rows.protocol):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from benchmarks._cells import Array, Cells, Rows
-from benchmarks._said import HIGH, LOW, MEDIAN, PRESSURE, WITHIN
+from benchmarks._said import told
 from fadecast.forecast.forecast import Forecasts
-from fadecast.learn.config import TrainConfig, TrainingConfig
+from fadecast.learn.config import TrainConfig
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.fit import fit
 from fadecast.learn.predict import forecast_cells
@@ -26,10 +26,11 @@ _AT_ONCE: Final = 256
 Forecast = Callable[[Sequence[CellSequence]], Mapping[str, Forecasts]]
 
 
-def trained(train: Cells, held: Cells, config: TrainConfig, training: TrainingConfig) -> Forecast:
+def trained(train: Cells, held: Cells, config: TrainConfig) -> Forecast:
     """The network of a configuration, all its cells in memory while it trains."""
     with tempfile.TemporaryDirectory() as folder:
-        return of(fit(list(train), list(held), config.network, training, folder=Path(folder)))
+        network = fit(list(train), list(held), config.network, config.training, folder=Path(folder))
+    return of(network)
 
 
 def of(network: Forecaster) -> Forecast:
@@ -54,17 +55,9 @@ def bundled(session: Session) -> Forecast:
 
 def heard(forecast: Forecast, cells: Cells, rows: Rows) -> dict[str, Array]:
     """What a network says at the judged ``rows`` of ``cells``."""
-    names = ("risk", "left", "low", "high")
-    out: dict[str, Any] = {name: np.zeros(len(rows)) for name in names}
-    bounds = np.searchsorted(rows.cell, np.arange(len(cells) + 1))
+    parts, cycles = [], np.split(rows.cycle, rows.bounds[1:-1])
     for start in range(0, len(cells), _AT_ONCE):
         some = list(cells.some(slice(start, start + _AT_ONCE)))
         forecasts = forecast(some)
-        for index, cell in enumerate(some, start):
-            chosen = slice(bounds[index], bounds[index + 1])
-            one = forecasts[cell.cell_id]
-            place = np.searchsorted(one.cycle_count, rows.cycle[chosen])
-            out["risk"][chosen] = one.risk[place, PRESSURE, WITHIN]
-            for name, column in (("left", MEDIAN), ("low", LOW), ("high", HIGH)):
-                out[name][chosen] = one.rul[place, column]
-    return out
+        parts += [told(forecasts[c.cell_id], cycles[i]) for i, c in enumerate(some, start)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,8 +1,9 @@
 """A Transformer over the whole window of cycles, after CyclePatch (Tan et al. 2025, 2502.18807).
 
 One token a cycle: a perceptron within the cycle, attention between the cycles. It meets the same
-scaled features as our network, and nothing after the cycle at which it is asked. Where a window has
-more cycles than ``TOKENS``, half of the tokens are its latest and half are spread over the rest.
+scaled features of a cycle as our network, without our averages over cycles, and nothing after the
+cycle at which it is asked. Where a window has more cycles than ``TOKENS``, half of the tokens are
+its latest and half are spread over the rest.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from benchmarks._cells import EVERY, Array, Cells, Ints, Rows
 from benchmarks._hazards import Inputs, causes_seen, fit_hazards, read
 from fadecast.cell.design import N_DESIGN, encode_design
-from fadecast.learn.batches import to_tensors, valid_rows
+from fadecast.learn.batches import to_rows, valid_rows
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.fit import fit_scales
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
@@ -64,10 +65,10 @@ class Windows:
         described, ages, designs = [], [], []
         for cell in cells:
             if valid_rows(cell.alive())[2].any():
-                one = to_tensors(cell, scales)
-                age = one.elapsed.cumsum(0).round().long()
+                one = to_rows(cell, scales)
+                age = one.age[:, 0].round().long()
                 kept = (age <= TOKENS) | (age % EVERY == 0)
-                described.append(one.described[kept])
+                described.append(one.described[kept, : scales.encoder.features])
                 ages.append(age[kept].numpy())
             else:
                 ages.append(np.zeros(0, np.int64))

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._cells import HORIZON, Array, Rows
+from benchmarks._cells import HORIZON, Array, Ints, Rows
 from benchmarks._stages import Arrays
 from fadecast.cell.life import CAUSES, PRESSURE_CAUSES
 from fadecast.forecast import survival
-from fadecast.forecast.forecast import HORIZONS, QUANTILES, RISKS
+from fadecast.forecast.forecast import HORIZONS, QUANTILES, RISKS, Forecasts
 
 PRESSURE: Final = RISKS.index("pressure")
 WITHIN: Final = HORIZONS.index(HORIZON)
@@ -40,6 +40,14 @@ class Said:
     def of(cls, arrays: Arrays) -> Said:
         names = ("risk", "left", "low", "high")
         return cls(*(np.asarray(arrays[n], np.float64) if n in arrays else None for n in names))
+
+
+def told(forecast: Forecasts, cycle: Ints) -> dict[str, Array]:
+    """What a cell's forecasts say at some of its cycles: ``Said`` by field."""
+    one = forecast[np.searchsorted(forecast.cycle_count, cycle)]
+    found = {"risk": one.risk[:, PRESSURE, WITHIN], "left": one.rul[:, MEDIAN],
+             "low": one.rul[:, LOW], "high": one.rul[:, HIGH]}  # fmt: skip
+    return {name: np.asarray(column, np.float64) for name, column in found.items()}
 
 
 def by_kind(train: Rows, test: Rows) -> dict[str, Array]:

@@ -29,8 +29,9 @@ import pyarrow.parquet as pq
 
 import fadecast
 from benchmarks import _common
-from benchmarks._alarms import lead_times
-from benchmarks._judge import Figures, Judged, differences, intervals
+from benchmarks._alarms import alarms, lead
+from benchmarks._judge import Judged, differences, intervals
+from benchmarks._judging import Figures
 from fadecast.cell.life import EndOfLife
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import FIELDS, CycleSummaries
@@ -134,8 +135,8 @@ def judge(
     forecasts = scored(cells, session, folder)
     print(f"\n{key}: {len(cells)} cells, {sum(len(c.summaries) for c in cells)} cycles", end="")
     judged = Judged.of(forecasts, cells)
-    alarms = lead_times(forecasts, cells)
-    return judged, {f"{key}.{name}": v for name, v in (judged.figures() | alarms).items()}
+    early = lead(alarms(judged.rows, judged.said.risk))
+    return judged, {f"{key}.{name}": v for name, v in (judged.figures() | early).items()}
 
 
 def judge_run(run: str, place: Path | None) -> Figures:
@@ -181,8 +182,7 @@ def quick_bundle(reference: Population, folder: Path) -> Path:
     config = TrainConfig.from_yaml(TRAINING)
     other = reference.model_copy(update={"seed": reference.seed + 1})
     cells = simulate(other, folder / "training")
-    training = config.training.model_copy(update={"epochs": 2, "batch_cells": 8})
-    network = fit(cells[6:], cells[:6], config.network, training, folder=folder)
+    network = fit(cells[6:], cells[:6], config.network, config.training, folder=folder)
     return export_bundle(
         Summary(), network, folder / "bundle", training={"run_id": "none"},
         end_of_life=EndOfLife(), held_out=cells[:2],

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,8 @@ from fadecast.cell.life import EndOfLife
 from fadecast.cell.store import Store
 from fadecast.forecast.forecast import QUANTILES, Forecasts
 from fadecast.learn.baselines import PopulationMean
-from fadecast.learn.config import TrackingConfig, TrainConfig, TrainingConfig
+from fadecast.learn.batches import EARLY
+from fadecast.learn.config import TrackingConfig, TrainConfig
 from fadecast.learn.dataset import CellSequence, load_sequences
 from fadecast.learn.fit import fit
 from fadecast.learn.predict import forecast_cells
@@ -41,9 +43,8 @@ from fadecast.sources import pinn4soh
 
 METHODS = ("mean", "scratch", "joint", "pretrained", "finetuned")
 MEANING = {"any": "at any cycle", "cycle100": "at cycle 100"}
-BATCH = 4
-SCRATCH, FINE = 3e-3, 5e-4
-"""Learning rates of beginning and of going on."""
+FINE = 5e-4
+"""Learning rate of going on; that of beginning is the one of training/configs/assb.yaml."""
 SEED = 8001
 _MEDIAN = QUANTILES.index(0.5)
 
@@ -62,8 +63,8 @@ class Size:
     simulated: int
 
 
-FULL = Size((3, 6, 12), 3, 120, 22, 10_000, 96)
-QUICK = Size((3,), 1, 6, 4, 250, 24)
+FULL = Size((3, 6, 12), 3, 600, 22, 10_000, 96)
+QUICK = Size((3,), 1, 20, 4, 250, 24)
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,7 @@ def pretrained(
         print(f"begins with run {run}, {info.config.name}")
     elif quick:
         config = TrainConfig.from_yaml(TRAINING)
-        changes = {"epochs": 2, "batch_cells": 8}
-        training = config.training.model_copy(update=changes)
-        network = fit(cells, [], config.network, training, folder=folder)
+        network = fit(cells, [], config.network, config.training, folder=folder)
     else:
         sys.exit("no pretrained bundle here: give --run, or --quick for one trained in seconds")
     torch.save(network.state_dict(), folder / "weights.pt")
@@ -147,19 +146,26 @@ def judged(task: Task) -> Figures:
 
 def trained(train: list[CellSequence], task: Task) -> Forecaster:
     """A network that learnt from the few cells, after, beside or without simulated ones."""
-    state, rate, batch = None, SCRATCH, BATCH
+    training = TrainConfig.from_yaml(TRAINING).training
+    state = None
+    changes: dict[str, Any] = {"seed": task.draw, "accelerator": "cpu"}
     if task.method == "finetuned":
-        state, rate = torch.load(task.weights, weights_only=True), FINE
+        state = torch.load(task.weights, weights_only=True)
+        changes["learning_rate"] = FINE
     elif task.method == "joint":
         made = load_sequences(Store(task.simulated), EndOfLife())
-        train = [*made, *(train * -(-len(made) // 2 // len(train)))]  # a third of every epoch
-        batch = 2 * BATCH
-    training = TrainingConfig(
-        epochs=max(task.size.steps * batch // max(len(train), batch), 1), batch_cells=batch,
-        learning_rate=rate, cycles=0.25, prefix=150, seed=task.draw, accelerator="cpu",
-    )  # fmt: skip
+        wanted = rows(made, training.every) // 2  # a third of every epoch
+        train = [*made, *(train * -(-wanted // rows(train, training.every)))]
+    epochs = task.size.steps * training.batch_rows / rows(train, training.every)
+    training = training.model_copy(update=changes | {"epochs": max(round(epochs), 1)})
     with tempfile.TemporaryDirectory() as folder:
         return fit(train, [], task.network, training, folder=Path(folder), initial=state)
+
+
+def rows(cells: Sequence[CellSequence], every: int) -> int:
+    """Of an epoch: those of the first cycles, and of one in ``every`` after them."""
+    lived = [len(cell.alive().summaries) for cell in cells]
+    return sum(min(n, EARLY) + len(range(EARLY, n, every)) for n in lived)
 
 
 @lru_cache(maxsize=1)

@@ -11,15 +11,19 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as runner
+from benchmarks._cells import Cells
 from benchmarks._judge import Judged, differences, matched
+from benchmarks._said import Said
 from benchmarks.shift import doubled, without_pressure
 from benchmarks.transfer import QUICK, Task, drawn, errors
-from fadecast.cell.life import Life
+from fadecast.cell.life import EndOfLife, Life
+from fadecast.cell.record import PublishedLife
 from fadecast.cell.summaries import FIELDS
-from fadecast.forecast.forecast import Forecasts
+from fadecast.forecast.forecast import HORIZONS, RISKS, Forecasts
 from fadecast.learn.dataset import CellSequence
 from fadecast.network.forecaster import ForecasterConfig
 from fadecast.physics.population import Population
+from tests.assb.made_up import PRESSURE, made_up_cells, rows_of
 from tests.bundles import made_up_cycles
 from tests.learn.population import made_up_sequence
 
@@ -114,11 +118,12 @@ def test_a_quick_run_leaves_the_page_alone(page: Path, monkeypatch: pytest.Monke
 
 
 def judged(kinds: list[str], risk: list[float], label: list[int]) -> Judged:
-    """One judged forecast of each of some made-up cells."""
-    cell, yes = np.arange(len(kinds)), np.ones(len(kinds), bool)
-    late = np.linspace(0.1, 0.5, len(kinds))
-    return Judged(np.array(kinds), cell, np.array(label), np.array(risk), cell, ~yes, yes, yes,
-                  cell, late)  # fmt: skip
+    """One judged forecast of each of some made-up cells, at cycle 100."""
+    lives = [(119, 120, PRESSURE) if soon else (499, 500, PRESSURE) for soon in label]
+    rows = rows_of(lives, every=100, cycles=100, anode=kinds)
+    left = rows.left * np.linspace(1.1, 1.5, len(kinds))
+    yes = np.ones(len(kinds), bool)
+    return Judged(rows, Said(np.array(risk), left, 0.5 * left, 2 * left), yes, ~yes)
 
 
 def test_kinds_are_weighed_alike_and_those_of_one_side_not_at_all() -> None:
@@ -140,6 +145,35 @@ def test_differences_are_of_the_same_cells() -> None:
     assert low < value < high < 0
     assert worse["rul.mdape.cycle100"][0] == 0
     assert "coverage90.flagged" not in worse  # nothing is flagged
+
+
+def test_forecasts_are_judged_at_their_cycles_and_cells_alike(tmp_path: Path) -> None:
+    """Of two cells the first is told right; the other far too short, and flagged."""
+    lives = [PublishedLife(120, "contact_loss"), PublishedLife(300, "contact_loss")]
+    store = made_up_cells(tmp_path / "store", lives)
+    cells = list(Cells(store, tuple(store.cell_ids()), EndOfLife()))
+    forecasts = {}
+    for cell, share in zip(cells, (1.0, 0.5), strict=True):
+        count = cell.summaries.cycle_count
+        left = share * (cell.life.cycle - count)
+        rul = left[:, None] * [0.9, 0.95, 1.0, 1.05, 1.1]
+        risk = np.zeros((len(count), len(RISKS), len(HORIZONS)))
+        risk[:, RISKS.index("pressure"), HORIZONS.index(50)] = cell.life.cycle - count <= 50
+        n = len(count)
+        forecasts[cell.cell_id] = Forecasts(
+            count, rul, risk, np.zeros((n, 1, 1)), np.ones(n), np.full(n, 2.0 - share),
+            count != 5, np.zeros((n, 4)), np.ones((n, 4)),
+        )  # fmt: skip
+    found = Judged.of(forecasts, cells)
+    assert (found.valid == (found.rows.cycle != 5)).all()
+    figures = found.figures()
+    assert figures["auroc"] == figures["ap"] == 1
+    assert figures["rul.mdape.cycle100"] == 0  # of two, the lower median
+    assert found.figures(np.array([1.0, 3.0]))["rul.mdape.cycle100"] == 0.5
+    assert figures["coverage90"] == pytest.approx(0.5, abs=0.01)
+    assert figures["novelty"] == pytest.approx(0.5)
+    assert figures["coverage90.unflagged"] == 1
+    assert figures["coverage90.flagged"] < 0.02
 
 
 def test_a_dead_pressure_sensor_leaves_the_rest() -> None:
@@ -188,6 +222,6 @@ def test_errors_are_of_the_cycles_left_and_in_percent() -> None:
     n, left = len(count), cell.life.cycle - count
     rul = np.repeat(1.2 * left[:, None], 5, axis=1)
     rul[count == 100] = 0.5 * left[count == 100]
-    said = Forecasts(count, rul, *np.zeros((4, n)), np.ones(n, bool))
+    said = Forecasts(count, rul, *np.zeros((4, n)), np.ones(n, bool), *np.zeros((2, n, 0)))
     found = errors({cell.cell_id: said}, [cell])
     assert found == pytest.approx({"any": 20, "cycle100": 50})
