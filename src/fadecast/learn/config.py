@@ -87,7 +87,7 @@ class TrainingConfig(_Section):
     batch_rows: _Count = 256
     every: _Count = 1
     learning_rate: _Positive = 2e-3
-    weight_decay: _NotNegative = 2e-2
+    weight_decay: _NotNegative = 0.1
     gradient_clip: _Positive = 1.0
     soh_weight: _NotNegative = 0.1
     virtual_weight: _NotNegative = 0.1
