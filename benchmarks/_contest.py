@@ -44,7 +44,7 @@ class Effort:
     trial_rows: int = 40_000
     iterations: int = 300
     cox_rows: int = 30_000
-    steps: int = 2500
+    steps: int = 1000
     truth_steps: int = 3000
 
 
