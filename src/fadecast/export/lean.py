@@ -35,7 +35,6 @@ _PARTS: Final = {
 N_CURVES: Final = CURVES // BINS
 N_SCALARS: Final = N_FIELDS - CURVES
 _CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
-_FIELDS: Final = [CURVES, N_SCALARS]
 SHARP: Final = 1e5
 """Slope of the step from a cycle that says nothing to one that does, in squashed scaled charge."""
 NONE: Final = 1e-30
@@ -53,54 +52,65 @@ def lean_form(forecaster: Forecaster) -> tuple[nn.Module, int]:
 class LeanForecaster(nn.Module):
     """``Forecaster.forward`` with the same inputs and outputs but for the layout of the state."""
 
-    ageing: Tensor
     centre: Tensor
-    inverse: Tensor
+    squash: Tensor
+    scalars: Tensor
+    kept: Tensor
     masks: Tensor
-    magnify: Tensor
     logs: Tensor
     logs_age: Tensor
     logs_bias: Tensor
     decay: Tensor
     spread: Tensor
+    weights: Tensor
+    discharge: Tensor
+    valid: Tensor
 
     @torch.no_grad()
     def __init__(self, forecaster: Forecaster) -> None:
         super().__init__()
         hidden, self._lengths = forecaster.config.hidden, len(forecaster.averages.lengths)
         self.limit = float(forecaster.scaler.reference_cycles)
-        sums = self._lengths * (3 * N_SCALARS + 1)
-        # counts, totals, averages with their weights last; novelty, age, capacity, memory
-        self._sizes = [N_FIELDS, N_FIELDS, sums, 1, 1, 1, hidden]
+        self._logs = N_CURVES + 1 + self._lengths
+        sums = self._lengths * 3 * N_SCALARS + self._logs
+        # counts, means, averages; age; capacity, memory, valid
+        self._sizes = [N_FIELDS, N_FIELDS, sums, 1, 1, hidden + 1]
         self.state_size = sum(self._sizes)
-        self._tail = sum(self._sizes[3:])
+        self._tail = sum(self._sizes[4:])
         self._scale(forecaster.scaler)
         self._average(forecaster.averages)
         self._encode(forecaster.encoder, forecaster.scaler)
-        self._whiten(forecaster.novelty, forecaster.encoder)
-        self.readout = LeanReadout(forecaster, before=2)
+        self.readout = LeanReadout(forecaster)
+        kept = torch.full((self.state_size,), 0.5)
+        kept[-self._tail - 1] = -1.0  # the age
+        self._buffer("kept", kept)
+        self._buffer("discharge", torch.tensor([_DISCHARGE]))
+        self._buffer("valid", torch.tensor([hidden]))
 
     def _buffer(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value.detach().clone().contiguous())
 
     def _scale(self, scaler: Scaler) -> None:
-        """Scaled values are in units of ``LIMIT``, so that squashing is ``softsign``. Which fields
+        """Squashing is ``softsign`` in units of ``LIMIT``; of a mask it makes a half. Which fields
         are known is left to the weights."""
-        self._buffer("ageing", torch.eye(self.state_size)[None, -self._tail + 1])
         self._buffer("centre", scaler.centre)
-        self._buffer("inverse", 1 / (scaler.scale * LIMIT))
-        self._buffer("magnify", scaler.scale / scaler.change_scale)
+        self._buffer("scalars", torch.arange(CURVES, N_FIELDS))
+        change, level = 1 / (LIMIT * scaler.change_scale), 1 / (LIMIT * scaler.scale[CURVES:])
+        self._buffer("squash", torch.cat([change, level, 0 * level + 1]))
 
     def _average(self, averages: LeakyAverages) -> None:
-        """Their weights stand side by side behind them, and are spread over them by a product."""
-        self._buffer(
-            "decay", torch.cat([averages.decay.repeat_interleave(3 * N_SCALARS), averages.decay])
-        )
-        self._buffer("spread", torch.eye(self._lengths).repeat_interleave(3 * N_SCALARS, 1))
+        """Their weights stand at the end, behind the logs, and are spread by a product."""
+        tracked, count = 3 * N_SCALARS, self._lengths
+        sums, none = tracked * count, torch.zeros(N_CURVES + 1)
+        decay = averages.decay.repeat_interleave(tracked)
+        self._buffer("decay", torch.cat([decay, none, averages.decay]))
+        self._buffer("weights", sums + len(none) + torch.arange(count))
+        spread = torch.eye(count).repeat_interleave(tracked, 1)
+        self._buffer("spread", nn.functional.pad(spread, (0, self._logs), value=1.0))
 
     def _encode(self, encoder: Encoder, scaler: Scaler) -> None:
-        """First layer on: changes of curves; changes, levels and masks of scalars; masks of curves,
-        logs of curves and age, ones; design, age; averages.
+        """First layer on: changes; levels and masks of scalars; masks of curves, logs of curves and
+        age, ones; design, age; averages.
 
         Its last two outputs are far above 0 where a cycle's charge or discharge says something, 0
         elsewhere; the second layer's last is 1 for a valid cycle.
@@ -115,7 +125,7 @@ class LeanForecaster(nn.Module):
         single = encoder.groups[CURVES:, N_CURVES:]
 
         def tracked(level: Tensor, change: Tensor, masks: Tensor) -> Tensor:
-            parts = torch.stack([LIMIT * change, LIMIT * level, single @ masks])
+            parts = torch.stack([LIMIT * change, LIMIT * level, 2 * single @ masks])
             return (known[CURVES:] * parts).flatten(0, 1)
 
         differences = [
@@ -123,75 +133,60 @@ class LeanForecaster(nn.Module):
             for piece in averages.chunk(self._lengths)
         ]
         scaled = encoder.design_scale[:, None] * design
+        none = weight.new_zeros(self._lengths, weight.shape[1])
         parts = [
             LIMIT * known[:CURVES] * curves,
             tracked(level, change, groups[N_CURVES:]) + torch.stack(differences).sum(0),
-            groups[:N_CURVES], logs, log_age / 8, torch.zeros(self._lengths, len(weight[0])),
-            scaled, age / 1000, -torch.cat(differences),
+            groups[:N_CURVES], logs, log_age / 8, none, scaled, age / 1000,
+            -torch.cat(differences), weight.new_zeros(self._logs, weight.shape[1]),
         ]  # fmt: skip
         alive = torch.zeros(sum(map(len, parts)), 2)
-        least = nn.functional.softsign((LEAST_CHARGE - self.centre) * self.inverse)
+        least = nn.functional.softsign((LEAST_CHARGE - scaler.centre) / (LIMIT * scaler.scale))
         for column, field in enumerate((_CHARGE, _DISCHARGE)):
             alive[field + N_SCALARS, column] = SHARP
-            alive[field + 2 * N_SCALARS, column] = -SHARP * least[field]
+            alive[field + 2 * N_SCALARS, column] = -2 * SHARP * least[field]
         bias = encoder.first.bias - encoder.design_centre @ scaled
-        self.first = Linear(
-            torch.cat([torch.cat(parts), alive], 1), nn.functional.pad(bias, (0, 2))
-        )
+        self.first = Linear(torch.cat([torch.cat(parts), alive], 1), nn.functional.pad(bias, (0, 2)))
         self.second = Linear(
             torch.block_diag(encoder.second.weight.T, torch.ones(2, 1)),
             nn.functional.pad(encoder.second.bias, (0, 1)),
         )
-        self._buffer("masks", (known * encoder.groups)[:CURVES, :N_CURVES])
-        squares = LIMIT**2 * (known * encoder.curves)[:CURVES]
-        count = squares.shape[1]
-        self._buffer("logs", nn.functional.pad(squares, (0, 1 + self._lengths)))
-        self._buffer("logs_age", torch.eye(count + 1 + self._lengths)[None, count])
+        self._buffer("masks", (known * encoder.groups)[:, :N_CURVES])
+        squares = LIMIT**2 * known * encoder.curves
+        self._buffer("logs", nn.functional.pad(squares, (0, 1 + self._lengths, 0, 2 * N_SCALARS)))
+        self._buffer("logs_age", torch.eye(self._logs)[None, N_CURVES])
         ones = [1.0] + [math.e] * self._lengths
-        self._buffer("logs_bias", torch.tensor([LEAST_CHANGE] * count + ones))
-
-    def _whiten(self, novelty: Novelty, encoder: Encoder) -> None:
-        """Of an encoding and the flag beside it, and of a design."""
-        count = len(encoder.design_scale)
-        self.whiten = Linear(nn.functional.pad(novelty.whiten, (0, count, 0, 1)))
-        none, bias = encoder.strangeness(torch.zeros(1, count)), -novelty.mean @ novelty.whiten
-        strange = encoder.strangeness(torch.eye(count)) - none
-        strange = nn.functional.pad(strange, (len(bias), 0))
-        self.strange = Linear(strange, torch.cat([bias, none[0]]))
+        self._buffer("logs_bias", torch.tensor([LEAST_CHANGE] * N_CURVES + ones))
 
     def forward(
         self, state: Tensor, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor
     ) -> tuple[Tensor, ...]:
         """As ``Forecaster.forward``."""
-        state = torch.addmm(state, elapsed, self.ageing)
-        counts, totals, sums, _, age, capacity, _ = state.split(self._sizes, 1)
+        counts, means, sums, age, capacity, _ = state.split(self._sizes, 1)
+        age = age + elapsed
 
-        scaled = (values - self.centre) * (observed * self.inverse)
+        levels = (values - self.centre) * observed
+        off = (levels - means) * observed
         new_counts = (counts + observed).clamp(NONE, self.limit)
-        totals = totals + scaled * (new_counts - counts)
-        change = (scaled - totals / new_counts) * (observed * self.magnify)
-        level, change = map(nn.functional.softsign, (scaled.split(_FIELDS, 1)[1], change))
-        curves, change = change.split(_FIELDS, 1)
-        nodes, others = observed.split(_FIELDS, 1)
-        nodes = torch.matmul(nodes, self.masks)
+        changes = off * (counts / new_counts)
+        means = means + (off - changes)
+        parts = [changes, levels.index_select(1, self.scalars), observed.index_select(1, self.scalars)]
+        fields = nn.functional.softsign(torch.cat(parts, 1) * self.squash)
         logs = torch.addmm(self.logs_bias, age, self.logs_age)
-        logs = torch.log(torch.addmm(logs, curves * curves, self.logs))
-        ones = logs.split([logs.shape[1] - self._lengths, self._lengths], 1)[1]
+        logs = torch.log(torch.addmm(logs, fields * fields, self.logs))
 
-        tracked = torch.cat([change, level, others], 1)
-        sums = sums * self.decay + torch.cat([*[tracked] * self._lengths, ones], 1)
-        total, weights = sums.split([sums.shape[1] - self._lengths, self._lengths], 1)
-        averages = total / torch.matmul(weights, self.spread)
-        x = self.first(torch.cat([curves, tracked, nodes, logs, design, age, averages], 1))
+        tracked = fields[:, CURVES:]
+        sums = sums * self.decay + torch.cat([*[tracked] * self._lengths, logs], 1)
+        averages = sums / torch.matmul(sums.index_select(1, self.weights), self.spread)
+        nodes = torch.matmul(observed, self.masks)
+        x = self.first(torch.cat([fields, nodes, logs, design, age, averages], 1))
         x = torch.tanh(self.second(x * torch.sigmoid(x)))
-        novelty = self.whiten(x, self.strange(design))
-        novelty = torch.linalg.vector_norm(novelty, dim=1, keepdim=True)
-        memory, valid = x.split([x.shape[1] - 1, 1], 1)
-        measured = observed[:, _DISCHARGE : _DISCHARGE + 1] > 0.5
-        capacity = torch.where(measured, values[:, _DISCHARGE : _DISCHARGE + 1] - 1, capacity)
+        measured = observed.index_select(1, self.discharge) > 0.5
+        capacity = torch.where(measured, values.index_select(1, self.discharge) - 1, capacity)
 
-        parts = [new_counts, totals, sums, novelty, age, capacity, memory]
-        state = torch.where(valid > 0.5, torch.cat(parts, 1), state)
-        tail = state.split([self.state_size - self._tail, self._tail], 1)[1]
-        rul, risk, incidence, soh, mean, spread = self.readout(tail)
-        return state, rul, risk, incidence, soh, tail[:, 0], valid.squeeze(1), mean, spread
+        valid = x.index_select(1, self.valid)
+        parts = [new_counts, means, sums, age, capacity, x]
+        state = torch.where(valid > self.kept, torch.cat(parts, 1), state)
+        tail = state[:, -self._tail :]
+        rul, risk, incidence, soh, novelty, mean, spread = self.readout(tail, design)
+        return state, rul, risk, incidence, soh, novelty, valid.squeeze(1), mean, spread

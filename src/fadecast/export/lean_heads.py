@@ -7,6 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from fadecast.network.calibration import Novelty
+from fadecast.network.encoder import Encoder
 from fadecast.network.forecaster import Forecaster
 from fadecast.network.heads import (
     FREE,
@@ -18,7 +20,7 @@ from fadecast.network.heads import (
     UNSEEN,
     HazardHead,
 )
-from fadecast.network.virtual import GAIN, LEAST_SPREAD, N_SENSORS
+from fadecast.network.virtual import GAIN, LEAST_SPREAD, N_SENSORS, VirtualSensors
 
 ONE: Final = 20.0
 """Its sigmoid is 1."""
@@ -41,8 +43,8 @@ class Linear(nn.Module):
 
 
 class LeanReadout(nn.Module):
-    """The last part of a state, ``(B, before + 1 + width)``, in which the capacity stands right
-    before the memory → quantiles, risks, incidences, health and virtual sensors.
+    """Capacity, memory and a number that counts for nothing ``(B, 1 + width + 1)``, and the design
+    ``(B, N_DESIGN)`` → all that a forecast says of them.
 
     Sums and differences over causes and intervals are matrix products. There is an interval more,
     beyond the last one, which counts for nothing: so survival at the starts and the ends of all
@@ -61,14 +63,14 @@ class LeanReadout(nn.Module):
     total: Tensor
 
     @torch.no_grad()
-    def __init__(self, forecaster: Forecaster, before: int) -> None:
+    def __init__(self, forecaster: Forecaster) -> None:
         super().__init__()
         head, readout, fitted = forecaster.hazards, forecaster.readout, forecaster.recalibration
-        rows, before = (2 + N_INTERVALS, N_CAUSES), before + 1
-        weight = nn.functional.pad(head.linear.weight, (before, 0)).unflatten(0, rows)
+        rows = 2 + N_INTERVALS, N_CAUSES
+        weight = nn.functional.pad(head.linear.weight, (1, 1)).unflatten(0, rows)
         bias = head.linear.bias.unflatten(0, rows)
         steep, centre = (weight[0].T, bias[0]), (2 / SPAN * weight[1].T, 2 / SPAN * bias[1])
-        self._shape(steep, centre, forecaster, before)
+        self._shape(steep, centre, forecaster.virtual)
 
         slope = torch.exp(fitted.log_slope)
         free = FREE * slope * nn.functional.pad(weight[2:], (0, 0, 0, 0, 0, 1))
@@ -92,21 +94,18 @@ class LeanReadout(nn.Module):
         for name, value in buffers.items():
             self.register_buffer(name, value.detach().clone().contiguous())
         self.slope = float(slope)
-        health = nn.functional.pad(0.1 * forecaster.health.weight, (before, 0))
-        health[0, before - 1] = 1.0
+        health = nn.functional.pad(0.1 * forecaster.health.weight, (1, 1))
+        health[0, 0] = 1.0
         self.health = Linear(health.T, 1 + 0.1 * forecaster.health.bias)
 
+        self._whiten(forecaster.novelty, forecaster.encoder)
+
     def _shape(
-        self,
-        steep: tuple[Tensor, Tensor],
-        centre: tuple[Tensor, Tensor],
-        forecaster: Forecaster,
-        before: int,
+        self, steep: tuple[Tensor, Tensor], centre: tuple[Tensor, Tensor], virtual: VirtualSensors
     ) -> None:
         """Sigmoids of steepness and centre, their product, and sigmoids of the virtual sensors: all
         the products of two sigmoids."""
-        virtual = forecaster.virtual
-        weight = nn.functional.pad(GAIN * virtual.linear.weight, (before, 0)).T
+        weight = nn.functional.pad(GAIN * virtual.linear.weight, (1, 1)).T
         left = steep, centre, steep, (weight, GAIN * virtual.linear.bias)
         one = 0 * steep[0], 0 * steep[1] + ONE
         right = one, one, centre, (0 * weight, 0 * virtual.linear.bias + ONE)
@@ -143,9 +142,18 @@ class LeanReadout(nn.Module):
             (LEAST_STEEPNESS * lengths * scale).flatten(),
         )
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """``rul (B, Q)``, ``risk (B, K + 2, H)``, ``incidence (B, K, J)``, ``soh (B,)``, virtual
-        sensors' mean and spread ``(B, N_SENSORS)``."""
+    def _whiten(self, novelty: Novelty, encoder: Encoder) -> None:
+        """What the novelty is the length of, from a memory and from a design."""
+        count = len(encoder.design_scale)
+        self.whiten = Linear(nn.functional.pad(novelty.whiten, (0, count, 1, 1)))
+        none, bias = encoder.strangeness(torch.zeros(1, count)), -novelty.mean @ novelty.whiten
+        strange = encoder.strangeness(torch.eye(count)) - none
+        strange = nn.functional.pad(strange, (len(bias), 0))
+        self.strange = Linear(strange, torch.cat([bias, none[0]]))
+
+    def forward(self, x: Tensor, design: Tensor) -> tuple[Tensor, ...]:
+        """``rul (B, Q)``, ``risk (B, K + 2, H)``, ``incidence (B, K, J)``, ``soh (B,)``, ``novelty
+        (B,)``, virtual sensors' mean and spread ``(B, N_SENSORS)``."""
         shape = torch.sigmoid(self.left(x)) * torch.sigmoid(self.right(x))
         # Not a sigmoid: where it is small, onnxruntime knows it only to 1e-7.
         hazard = torch.log(self.gap(shape) / (1 + torch.exp(self.place(shape))))
@@ -158,4 +166,6 @@ class LeanReadout(nn.Module):
         risk = torch.matmul(self.total, torch.matmul(fails, self.pick))
         share = ((self.targets + log_survival) / leave).clamp(0.0, 1.0)
         rul = torch.matmul(share, self.widths).squeeze(2)
-        return rul, risk, incidence, self.health(x).squeeze(1), self.mean(shape), self.spread(shape)
+        novelty = torch.linalg.vector_norm(self.whiten(x, self.strange(design)), dim=1)
+        soh = self.health(x).squeeze(1)
+        return rul, risk, incidence, soh, novelty, self.mean(shape), self.spread(shape)

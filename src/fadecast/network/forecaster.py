@@ -111,8 +111,8 @@ class Forecaster(nn.Module):
         self.virtual = VirtualSensors(width)
         nn.init.zeros_(self.health.weight)
         nn.init.zeros_(self.health.bias)
-        # age; last capacity less 1, reference, averages, memory, novelty
-        self._sizes = [1, 1, self.scaler.state_size, self.averages.state_size, width, 1]
+        # age; last capacity less 1, reference, averages, memory
+        self._sizes = [1, 1, self.scaler.state_size, self.averages.state_size, width]
         self.state_size = sum(self._sizes)
 
     def start(self, batch: int) -> Tensor:
@@ -130,7 +130,7 @@ class Forecaster(nn.Module):
             design: ``(B, N_DESIGN)`` from ``fadecast.cell.design.encode_design``.
             elapsed: ``(B, 1)`` cycles since the previous summary; its own number for the first.
         """
-        age, capacity, reference, averages, memory, novelty = state.split(self._sizes, 1)
+        age, capacity, reference, averages, memory = state.split(self._sizes, 1)
         valid = valid_cycles(values, observed)
         age = age + elapsed
         new_capacity = _latest(capacity, values, observed)
@@ -140,9 +140,8 @@ class Forecaster(nn.Module):
         features = self.encoder.describe(level, change, seen).squeeze(1)
         new_averages, tracks = self.averages.step(averages, self._tracked(features))
         new_memory = self.encoder(features, tracks, design, age)
-        new_novelty = self.novelty(new_memory, self.encoder.strangeness(design))
-        old = torch.cat([capacity, reference, averages, memory, novelty], 1)
-        new = torch.cat([new_capacity, new_reference, new_averages, new_memory, new_novelty], 1)
+        old = torch.cat([capacity, reference, averages, memory], 1)
+        new = torch.cat([new_capacity, new_reference, new_averages, new_memory], 1)
         kept = torch.where(valid > 0, new, old)
         out = kept.split(self._sizes[1:], 1)
         hazards = self.recalibration(self.hazards(out[3]))
@@ -150,7 +149,8 @@ class Forecaster(nn.Module):
         forecast = ForecastTensors(
             rul, risk, incidence,
             self._health(out[3], 1 + out[0]).squeeze(1),
-            out[4].squeeze(1), valid.squeeze(1), *self.virtual(out[3]),
+            self.novelty(out[3], self.encoder.strangeness(design)).squeeze(1),
+            valid.squeeze(1), *self.virtual(out[3]),
         )  # fmt: skip
         return torch.cat([age, kept], 1), forecast
 
