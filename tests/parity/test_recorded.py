@@ -74,8 +74,9 @@ def training_time(forecaster: Forecaster, record: CellRecord) -> Forecasts:
             forecaster.hazards.least(),
         )
     )
-    strangeness = forecaster.encoder.strangeness(design).expand(len(hidden.memory[0]), -1)
-    novelty = forecaster.novelty(hidden.memory[0], strangeness)
+    memory = hidden.memory[0]
+    strangeness = forecaster.encoder.strangeness(design).expand(len(memory), -1)
+    novelty = forecaster.novelty(memory, strangeness)
     return Forecasts(
         s.cycle_count[valid.numpy()], *(x.numpy() for x in readout), hidden.soh[0].numpy(),
         novelty[:, 0].numpy(), np.ones(int(valid.sum()), bool),
