@@ -29,8 +29,8 @@ class Recalibration(nn.Module):
 
 
 class Novelty(nn.Module):
-    """Mahalanobis distance of an encoding from the training cycles', 1 at their 99th centile, and
-    of a design from theirs.
+    """Mahalanobis distance of the memory from training's, 1 at its 99th centile, and of a design
+    from those of training.
 
     After K. Lee et al., NeurIPS 2018 (arXiv 1807.03888), with one Gaussian for all classes.
     """
@@ -43,16 +43,16 @@ class Novelty(nn.Module):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("whiten", torch.eye(width))
 
-    def forward(self, encoding: Tensor, strangeness: Tensor) -> Tensor:
+    def forward(self, memory: Tensor, strangeness: Tensor) -> Tensor:
         """``(B, width)`` and ``(B, N_DESIGN)`` (``Encoder.strangeness``) → ``(B, 1)``, ≥ 0."""
-        distance = torch.cat([torch.matmul(encoding - self.mean, self.whiten), strangeness], 1)
+        distance = torch.cat([torch.matmul(memory - self.mean, self.whiten), strangeness], 1)
         norm: Tensor = torch.linalg.vector_norm(distance, dim=1, keepdim=True)
         return norm
 
     @torch.no_grad()
-    def fit(self, encodings: Tensor) -> None:
-        """From training cycles' encodings ``(N, width)``, N > 1."""
-        rows = encodings.double()
+    def fit(self, memory: Tensor) -> None:
+        """From the memory ``(N, width)`` after training cycles, N > 1."""
+        rows = memory.double()
         mean = rows.mean(0)
         centred = rows - mean
         covariance = centred.T @ centred / len(rows)
