@@ -17,6 +17,7 @@ from benchmarks._cells import Array, Ints, Rows, Table, standard
 from benchmarks._said import HIGH, LOW, MEDIAN, PRESSURE, WITHIN
 from benchmarks._stages import say
 from fadecast.cell.life import CAUSES
+from fadecast.forecast.forecast import QUANTILES
 from fadecast.learn.losses import competing_risks_nll
 from fadecast.network.heads import HazardHead, Readout, log_hazards
 
@@ -66,9 +67,10 @@ def read(model: nn.Module, inputs: Inputs, count: int) -> dict[str, Array]:
     """What a trained model says of rows 0 … ``count``."""
     model.eval()
     readout, parts = Readout(), []
+    levels = -torch.log1p(-torch.tensor(QUANTILES))
     for start in range(0, count, _READ):
         logits = model(*inputs(np.arange(start, min(start + _READ, count))))
-        rul, risk, *_ = readout(log_hazards(logits))
+        rul, risk, *_ = readout(log_hazards(logits), levels.expand(len(logits), -1))
         parts.append(torch.cat([rul, risk[:, PRESSURE, WITHIN, None]], 1).double().numpy())
     *_, risk_ = columns = np.concatenate(parts).T
     return {"risk": risk_, "left": columns[MEDIAN], "low": columns[LOW], "high": columns[HIGH]}

@@ -26,7 +26,6 @@ from fadecast.learn.predict import forecast_cells
 from fadecast.learn.split import split_cells
 from fadecast.network.batch import summarise_record
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
-from fadecast.network.heads import log_hazards
 from fadecast.report.scores import read_scores
 from fadecast.runtime import Session
 from fadecast.runtime.golden import OUTPUTS
@@ -165,8 +164,7 @@ def test_training_recalls_what_is_deployed(network: Forecaster, lived: CellSeque
             network.recall(rows.features, rows.design, rows.age)
             for rows in (batch, batch.take(some))
         )
-        logits = network.recalibration(network.hazards(hidden.memory))
-        rul, risk, _ = network.readout(log_hazards(logits))
+        rul, risk, _ = network.read(hidden.memory, batch.design)
     deployed = forecast_cells(network, [lived])[lived.cell_id]
     said = deployed[deployed.valid]
     assert len(said) == 28

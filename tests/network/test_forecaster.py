@@ -54,12 +54,8 @@ def test_step_equals_sequence(network: Forecaster, seed: int, cycles: int) -> No
     inputs = life(seed, 2, cycles)
     with torch.no_grad():
         hidden = network.sequence(*inputs)
-        rul, risk, incidence = network.readout(
-            log_hazards(
-                network.recalibration(network.hazards(hidden.memory.flatten(0, 1))),
-                network.hazards.least(),
-            )
-        )
+        design = inputs[2].repeat_interleave(cycles, 0)
+        rul, risk, incidence = network.read(hidden.memory.flatten(0, 1), design)
     stepped = network.forecast_sequence(*inputs)
     scale = stepped.rul.flatten(0, 1).clamp(min=1)
     assert ((rul - stepped.rul.flatten(0, 1)).abs() / scale).max() < 1e-4
@@ -138,7 +134,8 @@ def test_forecasts_do_not_contradict_themselves(network: Forecaster) -> None:
 def test_readout_against_a_fine_numerical_integration() -> None:
     torch.manual_seed(1)
     hazards = log_hazards(torch.randn(4, N_INTERVALS, N_CAUSES) - 3)
-    rul, risk, incidence = Readout()(hazards)
+    levels = -torch.log1p(-torch.tensor(QUANTILES)).expand(4, -1)
+    rul, risk, incidence = Readout()(hazards, levels)
     p = hazards.double().exp().numpy()
     for row in range(4):
         survival, alive, reached = [1.0], 1.0, np.zeros(N_CAUSES)

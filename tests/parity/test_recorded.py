@@ -22,7 +22,6 @@ from fadecast.cell.store import Store
 from fadecast.forecast.forecast import Forecasts
 from fadecast.network.batch import summarise_record
 from fadecast.network.forecaster import Forecaster, valid_cycles
-from fadecast.network.heads import log_hazards
 from fadecast.runtime import Session
 from fadecast.runtime.golden import OUTPUTS, TOLERANCE, summary_error, worst_error
 from fadecast.runtime.summarise import summarise_samples
@@ -68,13 +67,8 @@ def training_time(forecaster: Forecaster, record: CellRecord) -> Forecasts:
     elapsed = torch.diff(age, prepend=age.new_zeros(1))[None]
     design = torch.tensor(encode_design(record.spec))[None]
     hidden = forecaster.sequence(values[valid][None], seen[valid][None], design, elapsed)
-    readout = forecaster.readout(
-        log_hazards(
-            forecaster.recalibration(forecaster.hazards(hidden.memory[0])),
-            forecaster.hazards.least(),
-        )
-    )
     memory = hidden.memory[0]
+    readout = forecaster.read(memory, design.expand(len(memory), -1))
     strangeness = forecaster.encoder.strangeness(design).expand(len(memory), -1)
     novelty = forecaster.novelty(memory, strangeness)
     return Forecasts(

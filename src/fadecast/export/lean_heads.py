@@ -56,7 +56,6 @@ class LeanReadout(nn.Module):
     causes: Tensor
     until: Tensor
     falls: Tensor
-    targets: Tensor
     widths: Tensor
     cumulative: Tensor
     pick: Tensor
@@ -85,7 +84,6 @@ class LeanReadout(nn.Module):
             "causes": torch.ones(1, N_CAUSES),
             "until": -until,
             "falls": torch.eye(N_INTERVALS + 1) - torch.diag(torch.ones(N_INTERVALS), -1),
-            "targets": -readout.targets[:, None],
             "widths": nn.functional.pad(readout.widths, (0, 1))[:, None],
             "cumulative": cumulative,
             "pick": cumulative @ readout.pick,
@@ -98,6 +96,8 @@ class LeanReadout(nn.Module):
         health[0, 0] = 1.0
         self.health = Linear(health.T, 1 + 0.1 * forecaster.health.bias)
 
+        intervals = forecaster.intervals
+        self.levels = Linear(intervals.by_anode, intervals.common)
         self._whiten(forecaster.novelty, forecaster.encoder)
 
     def _shape(
@@ -164,7 +164,8 @@ class LeanReadout(nn.Module):
         fails = hazard * (torch.matmul(torch.exp(log_survival), self.falls) / leave)
         incidence = torch.matmul(fails, self.cumulative)
         risk = torch.matmul(self.total, torch.matmul(fails, self.pick))
-        share = ((self.targets + log_survival) / leave).clamp(0.0, 1.0)
+        levels = self.levels(design).unsqueeze(2)
+        share = ((levels + log_survival) / leave).clamp(0.0, 1.0)
         rul = torch.matmul(share, self.widths).squeeze(2)
         novelty = torch.linalg.vector_norm(self.whiten(x, self.strange(design)), dim=1)
         soh = self.health(x).squeeze(1)

@@ -9,12 +9,18 @@ from torch import Tensor
 
 from fadecast.errors import TrainingError
 from fadecast.forecast.evaluate import Z_90
-from fadecast.learn.losses import competing_risks_nll
+from fadecast.forecast.forecast import QUANTILES
+from fadecast.learn.losses import competing_risks_nll, cumulative_hazard
+from fadecast.network.calibration import ANODE
 from fadecast.network.forecaster import Forecaster
 from fadecast.network.heads import log_hazards
 
 SCALES: Final = (0.1, 10.0)
 """Bounds of the scale of a spread: farther than that, cells are too few or a network is no use."""
+
+
+ENOUGH: Final = 200
+"""Failed rows from which an anode's intervals are its own."""
 
 
 def fit_recalibration(
@@ -56,6 +62,53 @@ def fit_recalibration(
     with torch.no_grad():
         recalibration.log_slope.copy_(parameters[0])
         recalibration.offset.copy_(parameters[1:] * occurred)
+
+
+@torch.no_grad()
+def fit_intervals(
+    forecaster: Forecaster,
+    log_hazards: Tensor,
+    after: Tensor,
+    until: Tensor,
+    failed: Tensor,
+    weight: Tensor,
+    design: Tensor,
+) -> None:
+    """Fit where the quantiles of the remaining life are read, on cells that trained nothing.
+
+    Args:
+        log_hazards: ``(N, J, K + 1)`` recalibrated, one row a cell and cycle.
+        after, until: ``(N,)`` as in ``competing_risks_nll``.
+        failed: ``(N,)`` bool; the others were censored at ``after``.
+        weight: ``(N,)``.
+        design: ``(N, N_DESIGN)``. An anode with fewer than ``ENOUGH`` failed rows, or whose rows
+            are censored before a quantile, is read as all of them together are.
+    """
+    intervals = forecaster.intervals
+    spent = cumulative_hazard(log_hazards, torch.where(failed, until, after))
+    found = _quantiles(spent, failed, weight, intervals.common)
+    intervals.common.copy_(found)
+    intervals.by_anode.zero_()
+    for column in ANODE:
+        own = design[:, column] > 0
+        if int((own & failed).sum()) >= ENOUGH:
+            levels = _quantiles(spent[own], failed[own], weight[own], found)
+            intervals.by_anode[column] = levels - found
+
+
+def _quantiles(spent: Tensor, failed: Tensor, weight: Tensor, otherwise: Tensor) -> Tensor:
+    """Weighted Kaplan–Meier quantiles, at ``QUANTILES``, of the hazard that lives have used up."""
+    order = spent.argsort()
+    spent, failed, weight = spent[order].double(), failed[order], weight[order].double()
+    at_risk = weight.flip(0).cumsum(0).flip(0)
+    alive = torch.log1p(-(failed * weight / at_risk).clamp(max=1 - 1e-9)).cumsum(0).exp()
+    out = otherwise.clone()
+    for i, quantile in enumerate(QUANTILES):
+        place = int((alive > 1 - quantile).sum())
+        if place < len(spent):
+            out[i] = spent[place].clamp(min=1e-3)
+    # Where one falls back, it must not cross another.
+    return out.cummax(0).values
 
 
 @torch.no_grad()

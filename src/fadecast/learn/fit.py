@@ -19,11 +19,12 @@ from fadecast.cell.design import encode_design
 from fadecast.cell.life import CAUSES
 from fadecast.errors import TrainingError
 from fadecast.learn.batches import Batch, Rows, ordered_loader, training_loader, valid_rows
-from fadecast.learn.calibrate import fit_novelty, fit_recalibration, fit_spreads
+from fadecast.learn.calibrate import fit_intervals, fit_novelty, fit_recalibration, fit_spreads
 from fadecast.learn.config import TrainingConfig
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.module import ForecasterModule
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
+from fadecast.network.heads import log_hazards
 
 _ENOUGH: Final = 600
 """Cells from which scales, recalibration and novelty are taken."""
@@ -122,7 +123,8 @@ def fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
 
 
 def _begin_with(forecaster: Forecaster, initial: Mapping[str, Tensor]) -> None:
-    fresh = {f"recalibration.{k}": v for k, v in forecaster.recalibration.state_dict().items()}
+    fitted = ("recalibration.", "intervals.")
+    fresh = {k: v for k, v in forecaster.state_dict().items() if k.startswith(fitted)}
     try:
         forecaster.load_state_dict({**initial, **fresh})
     except RuntimeError as error:
@@ -145,6 +147,11 @@ def _finish(
             weight = rows.weight * len(_some(validation)) / rows.weight.sum()
             hazards = forecaster.hazards(memory)
             fit_recalibration(forecaster, hazards, rows.after, rows.until, rows.cause, weight)
+            told = log_hazards(forecaster.recalibration(hazards), forecaster.hazards.least())
+            failed = rows.cause >= 0
+            fit_intervals(
+                forecaster, told, rows.after, rows.until, failed, rows.weight, rows.design
+            )
         fit_spreads(forecaster, memory, rows.virtual.float(), rows.virtual_known, rows.weight)
     fit_novelty(forecaster, _memory(forecaster, Rows(_some(train), forecaster, every).batch))
 

@@ -26,20 +26,13 @@ def competing_risks_nll(log_hazards: Tensor, after: Tensor, until: Tensor, cause
     Returns:
         ``(…)``. A failure that may lie beyond the longest horizon counts as censored there.
     """
-    edges = torch.tensor(EDGES, dtype=log_hazards.dtype, device=log_hazards.device)
-    low, width = edges[:-1], edges[1:] - edges[:-1]
     log_survive = log_hazards[..., -1].clamp(max=-1e-9)
-
-    def lived(ahead: Tensor) -> Tensor:
-        """``(…, J)`` the share of each interval that lies before ``ahead``."""
-        return ((ahead.unsqueeze(-1) - low) / width).clamp(0.0, 1.0)
-
     censored = (cause < 0) | (until > LONGEST)
-    log_alive = (log_survive * lived(after)).sum(-1)
+    log_alive = (log_survive * _lived(after)).sum(-1)
 
     # Rows that are censored take the first interval here, only to keep the gradients finite.
-    entered = lived(torch.where(censored, 0.0, after))
-    share = lived(torch.where(censored, 1.0, until)) - entered
+    entered = _lived(torch.where(censored, 0.0, after))
+    share = _lived(torch.where(censored, 1.0, until)) - entered
     overlaps = share > 0
     leaves = _log1mexp(log_survive * torch.where(overlaps, share, 1.0))
     causes = log_hazards[..., :-1]
@@ -66,6 +59,17 @@ def sensor_nll(mean: Tensor, spread: Tensor, truth: Tensor) -> Tensor:
     """
     loss = nn.functional.gaussian_nll_loss(mean, truth, spread.square(), reduction="none")
     return spread.detach() * loss
+
+
+def cumulative_hazard(log_hazards: Tensor, ahead: Tensor) -> Tensor:
+    """``(…)`` hazard of all causes until ``ahead`` cycles, of ``(…, J, K + 1)`` as above."""
+    return -(log_hazards[..., -1] * _lived(ahead)).sum(-1)
+
+
+def _lived(ahead: Tensor) -> Tensor:
+    """``(…, J)`` the share of each interval that lies before ``ahead``."""
+    edges = torch.tensor(EDGES, dtype=ahead.dtype, device=ahead.device)
+    return ((ahead.unsqueeze(-1) - edges[:-1]) / edges.diff()).clamp(0.0, 1.0)
 
 
 def _log1mexp(x: Tensor) -> Tensor:

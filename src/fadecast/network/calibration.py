@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
+from fadecast.cell.design import DESIGN_FIELDS, N_DESIGN
+from fadecast.forecast.forecast import QUANTILES
 from fadecast.network.heads import N_CAUSES
+
+ANODE: Final = [i for i, name in enumerate(DESIGN_FIELDS) if name.startswith("anode=")]
+"""Places of the anodes' flags in a design."""
 
 
 class Recalibration(nn.Module):
@@ -26,6 +33,29 @@ class Recalibration(nn.Module):
     def forward(self, logits: Tensor) -> Tensor:
         """``(…, J, K)`` → the same shape."""
         return torch.exp(self.log_slope) * logits + self.offset
+
+
+class Intervals(nn.Module):
+    """Cumulative hazards at which the quantiles of the remaining life are read, by anode.
+
+    Where hazards are right, the cumulative hazard that a life ends at is exponential. Its quantiles
+    among cells that trained nothing take the place of those of the exponential distribution:
+    distributional conformal prediction (Chernozhukov et al., PNAS 118, e2107794118, 2021,
+    10.1073/pnas.2107794118), in groups (Mondrian: V. Vovk, Mach. Learn. 92, 349, 2013,
+    10.1007/s10994-013-5355-6), of lives some of which are censored (``fadecast.learn.calibrate``).
+    """
+
+    common: Tensor
+    by_anode: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("common", -torch.log1p(-torch.tensor(QUANTILES)))
+        self.register_buffer("by_anode", torch.zeros(N_DESIGN, len(QUANTILES)))
+
+    def forward(self, design: Tensor) -> Tensor:
+        """``(B, N_DESIGN)`` → ``(B, Q)``, > 0 and rising."""
+        return self.common + torch.matmul(design, self.by_anode)
 
 
 class Novelty(nn.Module):

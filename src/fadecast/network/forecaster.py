@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fadecast.cell.summaries import INDEX, N_FIELDS
 from fadecast.errors import ConfigError
-from fadecast.network.calibration import Novelty, Recalibration
+from fadecast.network.calibration import Intervals, Novelty, Recalibration
 from fadecast.network.encoder import Encoder
 from fadecast.network.heads import HazardHead, Readout, log_hazards
 from fadecast.network.memory import LeakyAverages
@@ -107,6 +107,7 @@ class Forecaster(nn.Module):
         self.health = nn.Linear(width, 1)
         self.recalibration = Recalibration()
         self.novelty = Novelty(width)
+        self.intervals = Intervals()
         self.readout = Readout()
         self.virtual = VirtualSensors(width)
         nn.init.zeros_(self.health.weight)
@@ -144,8 +145,7 @@ class Forecaster(nn.Module):
         new = torch.cat([new_capacity, new_reference, new_averages, new_memory], 1)
         kept = torch.where(valid > 0, new, old)
         out = kept.split(self._sizes[1:], 1)
-        hazards = self.recalibration(self.hazards(out[3]))
-        rul, risk, incidence = self.readout(log_hazards(hazards, self.hazards.least()))
+        rul, risk, incidence = self.read(out[3], design)
         forecast = ForecastTensors(
             rul, risk, incidence,
             self._health(out[3], 1 + out[0]).squeeze(1),
@@ -179,6 +179,12 @@ class Forecaster(nn.Module):
         sizes = [self.encoder.features, self.averages.out_width]
         memory = self.encoder(*features.described.split(sizes, -1), design, age)
         return Hidden(memory, self._health(memory, features.capacity).squeeze(-1))
+
+    def read(self, memory: Tensor, design: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What rows of memory ``(B, width)`` say, as ``Readout`` does."""
+        hazards = log_hazards(self.recalibration(self.hazards(memory)), self.hazards.least())
+        answers: tuple[Tensor, Tensor, Tensor] = self.readout(hazards, self.intervals(design))
+        return answers
 
     def sequence(self, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor) -> Hidden:
         """The deployed steps over ``(B, T, F)`` in parallel: ``recall`` of what is described."""

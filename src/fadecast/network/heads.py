@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fadecast.forecast.forecast import CAUSES, EDGES, HORIZONS, LONGEST, PRESSURE_CAUSES, QUANTILES
+from fadecast.forecast.forecast import CAUSES, EDGES, HORIZONS, LONGEST, PRESSURE_CAUSES
 
 N_CAUSES: Final = len(CAUSES)
 N_INTERVALS: Final = len(EDGES) - 1
@@ -113,7 +113,6 @@ class Readout(nn.Module):
     widths: Tensor
     starts: Tensor
     before: Tensor
-    targets: Tensor
     pick: Tensor
     total: Tensor
 
@@ -124,7 +123,6 @@ class Readout(nn.Module):
             "widths": edges[1:] - edges[:-1],
             # before[i, j] = 1 where interval i lies before interval j
             "before": torch.triu(torch.ones(N_INTERVALS, N_INTERVALS), 1),
-            "targets": torch.log1p(-torch.tensor(QUANTILES)),
             "pick": torch.zeros(N_INTERVALS, len(HORIZONS)),
             "total": torch.zeros(N_CAUSES, N_CAUSES + 2),
         }
@@ -137,14 +135,17 @@ class Readout(nn.Module):
         for name, value in buffers.items():
             self.register_buffer(name, value, persistent=False)
 
-    def forward(self, hazards: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``rul (B, Q)`` in cycles, ``risk (B, K + 2, H)`` and ``incidence (B, K, J)``."""
+    def forward(self, hazards: Tensor, levels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``rul (B, Q)`` in cycles, ``risk (B, K + 2, H)`` and ``incidence (B, K, J)``.
+
+        ``levels (B, Q)`` are the cumulative hazards at which the quantiles are read.
+        """
         log_survive = hazards[..., -1]
         log_before = torch.matmul(log_survive, self.before)
-        # The share of each interval lived through before survival has fallen to 1 − q: 1 in the
+        # The share of each interval lived through before that much hazard is used up: 1 in the
         # intervals before that, a fraction in the one where it happens, 0 after it.
         fall = log_survive.clamp(max=-1e-9).unsqueeze(1)
-        share = ((self.targets[:, None] - log_before.unsqueeze(1)) / fall).clamp(0.0, 1.0)
+        share = ((-levels.unsqueeze(2) - log_before.unsqueeze(1)) / fall).clamp(0.0, 1.0)
         rul = torch.matmul(share, self.widths)
         fails = torch.exp(log_before).unsqueeze(2) * torch.exp(hazards[..., :-1])
         cumulative = self.before.transpose(0, 1) + torch.eye(N_INTERVALS)

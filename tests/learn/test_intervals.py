@@ -1,0 +1,89 @@
+"""Conformal intervals: they hold the share of lives they promise, censored or not, by anode."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fadecast.cell.design import N_DESIGN
+from fadecast.forecast.forecast import EDGES, QUANTILES
+from fadecast.learn.calibrate import ENOUGH, fit_intervals
+from fadecast.network.calibration import ANODE
+from fadecast.network.forecaster import Forecaster, ForecasterConfig
+
+ROWS = 20_000
+SLOW, NEW = ANODE[0], ANODE[1]
+
+
+def told(rows: int) -> torch.Tensor:
+    """Hazards that say: a constant one, half of all lives end within 200 cycles."""
+    log_survive = -torch.tensor(np.diff(EDGES), dtype=torch.float32) * np.log(2) / 200
+    leaves = torch.log(-torch.expm1(log_survive))
+    rows_of = torch.stack([leaves, leaves - 40, leaves - 40, leaves - 40, log_survive], 1)
+    return rows_of.expand(rows, -1, -1)
+
+
+def lives(seed: int, factor: float, rows: int) -> torch.Tensor:
+    draw = np.random.default_rng(seed)
+    return torch.tensor(draw.exponential(factor * 200 / np.log(2), rows), dtype=torch.float32)
+
+
+def fitted(time: torch.Tensor, ends: torch.Tensor, design: torch.Tensor) -> Forecaster:
+    forecaster = Forecaster(ForecasterConfig(hidden=8))
+    failed = time <= ends
+    seen = torch.where(failed, time, ends)
+    until = torch.where(failed, time, torch.inf)
+    fit_intervals(
+        forecaster, told(len(time)), (seen - 1).clamp(min=0) * failed + seen * ~failed, until,
+        failed, torch.ones(len(time)), design,
+    )  # fmt: skip
+    return forecaster
+
+
+def coverage(forecaster: Forecaster, time: torch.Tensor, design: torch.Tensor) -> list[float]:
+    """Share of lives below each quantile, read as a forecast is."""
+    levels = forecaster.intervals(design)
+    rul, _, _ = forecaster.readout(told(len(time)), levels)
+    return [float((time <= rul[:, i]).float().mean()) for i in range(len(QUANTILES))]
+
+
+def test_quantiles_of_wrong_hazards_come_to_hold_what_they_promise() -> None:
+    """Lives are twice as long as told, and a third are censored at random."""
+    design = torch.zeros(ROWS, N_DESIGN)
+    time = lives(1, 2.0, ROWS)
+    before = coverage(Forecaster(ForecasterConfig(hidden=8)), time, design)
+    assert max(abs(c - q) for c, q in zip(before, QUANTILES, strict=True)) > 0.1
+    forecaster = fitted(time, lives(2, 4.0, ROWS), design)
+    after = coverage(forecaster, lives(3, 2.0, ROWS), design)
+    np.testing.assert_allclose(after, QUANTILES, atol=0.02)
+
+
+def test_uncensored_levels_are_the_empirical_quantiles() -> None:
+    design, time = torch.zeros(ROWS, N_DESIGN), lives(1, 1.3, ROWS)
+    forecaster = fitted(time, torch.full((ROWS,), 1e9).clamp(max=1e9), design)
+    spent = np.minimum(time.numpy(), EDGES[-1]) * np.log(2) / 200
+    wanted = np.quantile(spent, QUANTILES, method="higher")
+    np.testing.assert_allclose(forecaster.intervals(design[:1])[0], wanted, rtol=1e-3)
+
+
+def test_anodes_have_their_own_unless_too_few_failed() -> None:
+    design = torch.zeros(ROWS, N_DESIGN)
+    design[::2, SLOW] = 1.0
+    design[1 : 2 * ENOUGH - 2 : 2, NEW] = 1.0
+    time = lives(1, 1.0, ROWS) * torch.where(design[:, SLOW] > 0, 3.0, 1.0)
+    forecaster = fitted(time, torch.full((ROWS,), 1e9), design)
+    own = design[:, SLOW] > 0
+    fresh = lives(4, 1.0, ROWS) * torch.where(own, 3.0, 1.0)
+    held = coverage(forecaster, fresh[own], design[own])
+    np.testing.assert_allclose(held, QUANTILES, atol=0.02)
+    assert not forecaster.intervals.by_anode[NEW].any()
+    assert (forecaster.intervals(design).diff(dim=1) > 0).all()
+
+
+def test_what_censoring_hides_keeps_its_nominal_place() -> None:
+    """All cells are taken off test early: nothing is known of the late quantiles."""
+    design, time = torch.zeros(ROWS, N_DESIGN), lives(1, 1.0, ROWS)
+    nominal = Forecaster(ForecasterConfig(hidden=8)).intervals.common.clone()
+    forecaster = fitted(time, torch.full((ROWS,), 100.0), design)
+    late = torch.tensor(QUANTILES) > 0.4
+    assert torch.equal(forecaster.intervals.common[late], nominal[late])
