@@ -23,6 +23,7 @@ from benchmarks import _common, _pictures
 from benchmarks._alarms import LEAD, THRESHOLDS, Curve, alarms, lead
 from benchmarks._cells import HORIZON, Cells, Rows
 from benchmarks._contest import NETWORKS, QUICK, TRUTH, Contest, Effort
+from benchmarks._film import film
 from benchmarks._judging import (
     LANDMARKS,
     RISK,
@@ -34,7 +35,7 @@ from benchmarks._judging import (
     ranking,
     remaining_life,
 )
-from benchmarks._networks import bundled, heard, of
+from benchmarks._networks import Forecast, bundled, heard, of
 from benchmarks._said import Said
 from benchmarks._stages import Stages, say
 from fadecast.cell.store import Store
@@ -60,7 +61,7 @@ def main() -> None:
     options = parsed()
     with tempfile.TemporaryDirectory() as name:
         contest = prepared(options.quick, Path(name))
-        networks = judged_networks(contest, options)
+        networks, first = judged_networks(contest, options)
         said = {k: [v] for k, v in contest.opponents().items()} | {"network": networks}
     rows = contest.rows
     figures = {k: v for n, many in said.items() for k, v in standing(n, many, rows).items()}
@@ -77,6 +78,8 @@ def main() -> None:
             "assb_alarms": _pictures.lead_times(curves),
             "assb_landmarks": _pictures.landmarks(list(said), figures),
         }
+        if first is not None:
+            drawn["assb_film"] = film(first, contest.test, rows)
         _pictures.save(drawn, PICTURES)
     figures = {key: value for key, value in figures.items() if np.isfinite(value)}
     targets, met = ({}, {}) if options.quick else verdicts(figures)
@@ -129,27 +132,32 @@ def simulate(config: Population, out: Path) -> Store:
     return Store(out)
 
 
-def judged_networks(contest: Contest, options: argparse.Namespace) -> list[Said]:
-    """What the given networks say, or the one that is trained here."""
+def judged_networks(
+    contest: Contest, options: argparse.Namespace
+) -> tuple[list[Said], Forecast | None]:
+    """What the given networks say, and the first of them; or what the one that is trained here
+    does, of which nothing else is kept."""
     cells, rows, kept = contest.test, contest.rows, contest.kept
     if options.bundle is not None:
         session = Session.load(options.bundle)
         print(f"the network is the bundle {session.fingerprint[:12]}")
         given, code = session.fingerprint, ("src/fadecast/runtime",)
-        arrays = kept("bundle", code, lambda: heard(bundled(session), cells, rows), given=given)
-        return [Said.of(arrays)]
-    out = []
+        shipped = bundled(session)
+        arrays = kept("bundle", code, lambda: heard(shipped, cells, rows), given=given)
+        return [Said.of(arrays)], shipped
+    out, first = [], None
     for run in options.run:
         network, info = load_run(run)
         trained_on = {*info.split.train, *info.split.validation}
         if not options.quick and trained_on & set(cells.ids):
             sys.exit(f"run {run} was trained on cells that are to be judged")
         forecast = of(network)
+        first = first or forecast
         arrays = kept(f"run-{run}", NETWORKS, lambda f=forecast: heard(f, cells, rows), given=run)
         out.append(Said.of(arrays))
     if out:
         print(f"the network is that of {len(out)} tracked runs")
-    return out or [contest.network()]
+    return out or [contest.network()], first
 
 
 def standing(name: str, said: Sequence[Said], rows: Rows) -> Figures:
