@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from fadecast.cell.summaries import BINS, INDEX, N_FIELDS
-from fadecast.export.lean_heads import LeanReadout, Linear
+from fadecast.export.lean_heads import SMALL, LeanReadout, Linear
 from fadecast.network.calibration import Novelty, Recalibration
 from fadecast.network.encoder import CURVES, LEAST_CHANGE, Encoder
 from fadecast.network.forecaster import LEAST_CHARGE, Forecaster
@@ -55,7 +55,7 @@ class LeanForecaster(nn.Module):
     centre: Tensor
     squash: Tensor
     scalars: Tensor
-    kept: Tensor
+    ageing: Tensor
     masks: Tensor
     logs: Tensor
     logs_age: Tensor
@@ -73,17 +73,15 @@ class LeanForecaster(nn.Module):
         self.limit = float(forecaster.scaler.reference_cycles)
         self._logs = N_CURVES + 1 + self._lengths
         sums = self._lengths * 3 * N_SCALARS + self._logs
-        # counts, means, averages; age; capacity, memory, valid
-        self._sizes = [N_FIELDS, N_FIELDS, sums, 1, 1, hidden + 1]
+        # counts, means, averages; age; memory and valid, capacity
+        self._sizes = [N_FIELDS, N_FIELDS, sums, 1, hidden + 1, 1]
         self.state_size = sum(self._sizes)
         self._tail = sum(self._sizes[4:])
         self._scale(forecaster.scaler)
         self._average(forecaster.averages)
         self._encode(forecaster.encoder, forecaster.scaler)
         self.readout = LeanReadout(forecaster)
-        kept = torch.full((self.state_size,), 0.5)
-        kept[-self._tail - 1] = -1.0  # the age
-        self._buffer("kept", kept)
+        self._buffer("ageing", torch.eye(self.state_size)[None, -self._tail - 1])
         self._buffer("discharge", torch.tensor([_DISCHARGE]))
         self._buffer("valid", torch.tensor([hidden]))
 
@@ -112,8 +110,10 @@ class LeanForecaster(nn.Module):
         """First layer on: changes; levels and masks of scalars; masks of curves, logs of curves and
         age, ones; design, age; averages.
 
-        Its last two outputs are far above 0 where a cycle's charge or discharge says something, 0
-        elsewhere; the second layer's last is 1 for a valid cycle.
+        Two more outputs are far above 0 where a cycle's charge or discharge says something, 0
+        elsewhere; of them the second layer makes a 1 for a valid cycle. Four more are what becomes
+        of the discharge, or of the one before where none was measured: SiLU(x) − SiLU(−x) is x, and
+        so is tanh(x) where x is small.
         """
         known, weight = scaler.known[:, None], encoder.first.weight.T
         sizes = [N_SCALARS, CURVES, N_SCALARS, encoder.groups.shape[1], encoder.curves.shape[1]]
@@ -138,18 +138,22 @@ class LeanForecaster(nn.Module):
             LIMIT * known[:CURVES] * curves,
             tracked(level, change, groups[N_CURVES:]) + torch.stack(differences).sum(0),
             groups[:N_CURVES], logs, log_age / 8, none, scaled, age / 1000,
-            -torch.cat(differences), weight.new_zeros(self._logs, weight.shape[1]),
+            -torch.cat(differences), weight.new_zeros(self._logs + 2, weight.shape[1]),
         ]  # fmt: skip
-        alive = torch.zeros(sum(map(len, parts)), 2)
+        alive = torch.zeros(sum(map(len, parts)), 6)
         least = nn.functional.softsign((LEAST_CHARGE - scaler.centre) / (LIMIT * scaler.scale))
         for column, field in enumerate((_CHARGE, _DISCHARGE)):
             alive[field + N_SCALARS, column] = SHARP
             alive[field + 2 * N_SCALARS, column] = -2 * SHARP * least[field]
+        measured, sign = _DISCHARGE + 2 * N_SCALARS, torch.tensor([1.0, -1.0])
+        alive[-2, 2:4], alive[measured, 2:4] = sign, 2 * (scaler.centre[_DISCHARGE] - 1) * sign
+        alive[-1, 4:6], alive[measured, 4:6] = sign / SMALL, -200.0
         bias = encoder.first.bias - encoder.design_centre @ scaled
-        self.first = Linear(torch.cat([torch.cat(parts), alive], 1), nn.functional.pad(bias, (0, 2)))
+        self.first = Linear(torch.cat([torch.cat(parts), alive], 1), nn.functional.pad(bias, (0, 6)))
+        last = torch.ones(2, 1), SMALL * torch.cat([sign, sign])[:, None]
         self.second = Linear(
-            torch.block_diag(encoder.second.weight.T, torch.ones(2, 1)),
-            nn.functional.pad(encoder.second.bias, (0, 1)),
+            torch.block_diag(encoder.second.weight.T, *last),
+            nn.functional.pad(encoder.second.bias, (0, 2)),
         )
         self._buffer("masks", (known * encoder.groups)[:, :N_CURVES])
         squares = LIMIT**2 * known * encoder.curves
@@ -162,8 +166,8 @@ class LeanForecaster(nn.Module):
         self, state: Tensor, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor
     ) -> tuple[Tensor, ...]:
         """As ``Forecaster.forward``."""
-        counts, means, sums, age, capacity, _ = state.split(self._sizes, 1)
-        age = age + elapsed
+        state = torch.addmm(state, elapsed, self.ageing)
+        counts, means, sums, age, _, capacity = state.split(self._sizes, 1)
 
         levels = (values - self.centre) * observed
         off = (levels - means) * observed
@@ -179,14 +183,13 @@ class LeanForecaster(nn.Module):
         sums = sums * self.decay + torch.cat([*[tracked] * self._lengths, logs], 1)
         averages = sums / torch.matmul(sums.index_select(1, self.weights), self.spread)
         nodes = torch.matmul(observed, self.masks)
-        x = self.first(torch.cat([fields, nodes, logs, design, age, averages], 1))
+        discharge = levels.index_select(1, self.discharge)
+        inputs = [fields, nodes, logs, design, age, averages, discharge, capacity]
+        x = self.first(torch.cat(inputs, 1))
         x = torch.tanh(self.second(x * torch.sigmoid(x)))
-        measured = observed.index_select(1, self.discharge) > 0.5
-        capacity = torch.where(measured, values.index_select(1, self.discharge) - 1, capacity)
-
         valid = x.index_select(1, self.valid)
-        parts = [new_counts, means, sums, age, capacity, x]
-        state = torch.where(valid > self.kept, torch.cat(parts, 1), state)
+        parts = [new_counts, means, sums, age, x]
+        state = torch.where(valid > 0.5, torch.cat(parts, 1), state)
         tail = state[:, -self._tail :]
         rul, risk, incidence, soh, novelty, mean, spread = self.readout(tail, design)
         return state, rul, risk, incidence, soh, novelty, valid.squeeze(1), mean, spread

@@ -24,6 +24,8 @@ from fadecast.network.virtual import GAIN, LEAST_SPREAD, N_SENSORS, VirtualSenso
 
 ONE: Final = 20.0
 """Its sigmoid is 1."""
+SMALL: Final = 2.0**-14
+"""Unit of the remembered capacity: its hyperbolic tangent is itself."""
 
 
 class Linear(nn.Module):
@@ -43,8 +45,8 @@ class Linear(nn.Module):
 
 
 class LeanReadout(nn.Module):
-    """Capacity, memory and a number that counts for nothing ``(B, 1 + width + 1)``, and the design
-    ``(B, N_DESIGN)`` → all that a forecast says of them.
+    """Memory, a number that counts for nothing, and the capacity in units of ``1 / SMALL``, ``(B,
+    width + 2)``; the design ``(B, N_DESIGN)`` → all that a forecast says of them.
 
     Sums and differences over causes and intervals are matrix products. There is an interval more,
     beyond the last one, which counts for nothing: so survival at the starts and the ends of all
@@ -66,7 +68,7 @@ class LeanReadout(nn.Module):
         super().__init__()
         head, readout, fitted = forecaster.hazards, forecaster.readout, forecaster.recalibration
         rows = 2 + N_INTERVALS, N_CAUSES
-        weight = nn.functional.pad(head.linear.weight, (1, 1)).unflatten(0, rows)
+        weight = nn.functional.pad(head.linear.weight, (0, 2)).unflatten(0, rows)
         bias = head.linear.bias.unflatten(0, rows)
         steep, centre = (weight[0].T, bias[0]), (2 / SPAN * weight[1].T, 2 / SPAN * bias[1])
         self._shape(steep, centre, forecaster.virtual)
@@ -92,8 +94,8 @@ class LeanReadout(nn.Module):
         for name, value in buffers.items():
             self.register_buffer(name, value.detach().clone().contiguous())
         self.slope = float(slope)
-        health = nn.functional.pad(0.1 * forecaster.health.weight, (1, 1))
-        health[0, 0] = 1.0
+        health = nn.functional.pad(0.1 * forecaster.health.weight, (0, 2))
+        health[0, -1] = 1 / SMALL
         self.health = Linear(health.T, 1 + 0.1 * forecaster.health.bias)
 
         intervals = forecaster.intervals
@@ -105,7 +107,7 @@ class LeanReadout(nn.Module):
     ) -> None:
         """Sigmoids of steepness and centre, their product, and sigmoids of the virtual sensors: all
         the products of two sigmoids."""
-        weight = nn.functional.pad(GAIN * virtual.linear.weight, (1, 1)).T
+        weight = nn.functional.pad(GAIN * virtual.linear.weight, (0, 2)).T
         left = steep, centre, steep, (weight, GAIN * virtual.linear.bias)
         one = 0 * steep[0], 0 * steep[1] + ONE
         right = one, one, centre, (0 * weight, 0 * virtual.linear.bias + ONE)
@@ -145,7 +147,7 @@ class LeanReadout(nn.Module):
     def _whiten(self, novelty: Novelty, encoder: Encoder) -> None:
         """What the novelty is the length of, from a memory and from a design."""
         count = len(encoder.design_scale)
-        self.whiten = Linear(nn.functional.pad(novelty.whiten, (0, count, 1, 1)))
+        self.whiten = Linear(nn.functional.pad(novelty.whiten, (0, count, 0, 2)))
         none, bias = encoder.strangeness(torch.zeros(1, count)), -novelty.mean @ novelty.whiten
         strange = encoder.strangeness(torch.eye(count)) - none
         strange = nn.functional.pad(strange, (len(bias), 0))
