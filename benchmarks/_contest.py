@@ -40,7 +40,7 @@ class Effort:
     """
 
     every: int = 2 * EVERY
-    trials: int = 16
+    trials: int = 5
     trial_rows: int = 40_000
     iterations: int = 300
     cox_rows: int = 30_000
