@@ -44,14 +44,15 @@ def trained(forecaster: Forecaster, memory: torch.Tensor) -> Answers:
 
 @torch.no_grad()
 def deployed(forecaster: Forecaster, memory: torch.Tensor) -> Answers:
-    head = LeanReadout(forecaster, before=0).eval()
-    tail = torch.nn.functional.pad(memory, (1, 0))
+    head = LeanReadout(forecaster).eval()
+    inputs = torch.nn.functional.pad(memory, (0, 2)), torch.zeros(len(memory), N_DESIGN)
     with quiet("torch.onnx"):
-        program = torch.onnx.export(head, (tail,), dynamo=True, opset_version=18, verbose=False)
+        program = torch.onnx.export(head, inputs, dynamo=True, opset_version=18, verbose=False)
     assert program is not None
     data = program.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    outputs = session.run(None, {session.get_inputs()[0].name: tail.numpy()})
+    feeds = {x.name: rows.numpy() for x, rows in zip(session.get_inputs(), inputs, strict=True)}
+    outputs = session.run(None, feeds)
     return tuple(torch.from_numpy(np.asarray(output)) for output in outputs[:3])
 
 

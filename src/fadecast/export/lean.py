@@ -149,7 +149,9 @@ class LeanForecaster(nn.Module):
         alive[-2, 2:4], alive[measured, 2:4] = sign, 2 * (scaler.centre[_DISCHARGE] - 1) * sign
         alive[-1, 4:6], alive[measured, 4:6] = sign / SMALL, -200.0
         bias = encoder.first.bias - encoder.design_centre @ scaled
-        self.first = Linear(torch.cat([torch.cat(parts), alive], 1), nn.functional.pad(bias, (0, 6)))
+        self.first = Linear(
+            torch.cat([torch.cat(parts), alive], 1), nn.functional.pad(bias, (0, 6))
+        )
         last = torch.ones(2, 1), SMALL * torch.cat([sign, sign])[:, None]
         self.second = Linear(
             torch.block_diag(encoder.second.weight.T, *last),
@@ -174,7 +176,11 @@ class LeanForecaster(nn.Module):
         new_counts = (counts + observed).clamp(NONE, self.limit)
         changes = off * (counts / new_counts)
         means = means + (off - changes)
-        parts = [changes, levels.index_select(1, self.scalars), observed.index_select(1, self.scalars)]
+        parts = [
+            changes,
+            levels.index_select(1, self.scalars),
+            observed.index_select(1, self.scalars),
+        ]
         fields = nn.functional.softsign(torch.cat(parts, 1) * self.squash)
         logs = torch.addmm(self.logs_bias, age, self.logs_age)
         logs = torch.log(torch.addmm(logs, fields * fields, self.logs))

@@ -82,7 +82,7 @@ class LeanReadout(nn.Module):
         cumulative = 1 - until.T[:, :-1]
         buffers = {
             "free": free.transpose(0, 1).flatten(0, 1).T,
-            "least": head.least()[:, None],
+            "least": head.least()[:, None].repeat(1, N_INTERVALS + 1),
             "causes": torch.ones(1, N_CAUSES),
             "until": -until,
             "falls": torch.eye(N_INTERVALS + 1) - torch.diag(torch.ones(N_INTERVALS), -1),
@@ -146,12 +146,13 @@ class LeanReadout(nn.Module):
 
     def _whiten(self, novelty: Novelty, encoder: Encoder) -> None:
         """What the novelty is the length of, from a memory and from a design."""
-        count = len(encoder.design_scale)
-        self.whiten = Linear(nn.functional.pad(novelty.whiten, (0, count, 0, 2)))
-        none, bias = encoder.strangeness(torch.zeros(1, count)), -novelty.mean @ novelty.whiten
-        strange = encoder.strangeness(torch.eye(count)) - none
-        strange = nn.functional.pad(strange, (len(bias), 0))
-        self.strange = Linear(strange, torch.cat([bias, none[0]]))
+        design, bias = torch.eye(len(encoder.design_scale)), -novelty.mean @ novelty.whiten
+        none = encoder.strangeness(torch.zeros_like(design[:1]))
+        strange = encoder.strangeness(design) - none
+        counts = encoder.design_scale == 0  # the others are never strange
+        strange = nn.functional.pad(strange[:, counts], (len(bias), 0))
+        self.strange = Linear(strange, torch.cat([bias, none[0, counts]]))
+        self.whiten = Linear(nn.functional.pad(novelty.whiten, (0, int(counts.sum()), 0, 2)))
 
     def forward(self, x: Tensor, design: Tensor) -> tuple[Tensor, ...]:
         """``rul (B, Q)``, ``risk (B, K + 2, H)``, ``incidence (B, K, J)``, ``soh (B,)``, ``novelty

@@ -54,7 +54,10 @@ class ForecasterConfig:
             raise ConfigError("dropout must be in [0, 1) and averages be positive cycle counts")
 
 
-PRESETS: Final = {"base": ForecasterConfig(), "micro": ForecasterConfig(hidden=32)}
+PRESETS: Final = {
+    "base": ForecasterConfig(),
+    "micro": ForecasterConfig(hidden=32, averages=(10.0, 100_000.0)),
+}
 """``base`` for gateways and servers; ``micro`` fits a microcontroller with 256 KB of flash."""
 
 
