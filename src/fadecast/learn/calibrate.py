@@ -124,7 +124,7 @@ def fit_spreads(
     Args:
         memory: ``(N, width)``, one row a cell and cycle.
         truth, known: ``(N, N_SENSORS)`` hidden states, and 0/1 where there are any.
-        weight: ``(N,)``, adding up to the number of cells.
+        weight: ``(N,)``.
     """
     sensors = forecaster.virtual
     sensors.scale.fill_(1.0)
