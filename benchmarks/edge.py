@@ -47,6 +47,8 @@ TARGETS = {
     "cpp_step_vs_python": ("at most 1", lambda x: x <= 1),
 }
 CHUNK = 60
+WARM = 10
+"""Calls before the one timed: what ran before has emptied the caches, a vehicle's loop is warm."""
 
 
 def main() -> None:
@@ -136,8 +138,8 @@ def measure(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
         for name, job in jobs.items():
             if name == "summarize batch" and turn % 20:
                 continue
-            if name not in slow:
-                job()  # what ran before has emptied the caches; a vehicle's loop runs warm
+            for _ in range(0 if name in slow else WARM):
+                job()
             began = time.perf_counter_ns()
             job()
             found[name].append(time.perf_counter_ns() - began)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fadecast.cell.design import N_DESIGN
-from fadecast.cell.summaries import N_FIELDS
+from fadecast.cell.summaries import INDEX, N_FIELDS
 from fadecast.export.lean import LeanForecaster, lean_form
 from fadecast.export.lean_heads import LeanReadout
 from fadecast.export.onnx import quiet
@@ -100,3 +100,17 @@ def test_a_long_life_stays_true() -> None:
         truth, *exact = double(truth, *(x.double() for x in row))
         state, *found = lean(state, *row)
         assert worst(tuple(found), tuple(exact)) < TOLERANCE
+
+
+@torch.no_grad()
+def test_a_cycle_is_valid_or_not_and_nothing_between() -> None:
+    _, forecaster = tiny_network()
+    charges = torch.tensor([[1, 1], [0, 0], [0.0099, 0], [0, 0.0099], [0.0101, 0], [0, 0.0101]])
+    values = torch.ones(2 * len(charges), N_FIELDS)
+    observed, columns = torch.ones_like(values), ["charge_throughput", "discharge_throughput"]
+    values[:, [INDEX[name] for name in columns]] = charges.repeat(2, 1)
+    observed[len(charges) :, INDEX["charge_throughput"]] = 0
+    lean, size = lean_form(forecaster)
+    rest = torch.zeros(len(values), N_DESIGN), torch.ones(len(values), 1)
+    valid = lean(torch.zeros(len(values), size), values, observed, *rest)[6]
+    assert valid.tolist() == [1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 1]

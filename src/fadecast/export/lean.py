@@ -35,7 +35,7 @@ _PARTS: Final = {
 N_CURVES: Final = CURVES // BINS
 N_SCALARS: Final = N_FIELDS - CURVES
 _CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
-SHARP: Final = 1e5
+SHARP: Final = 1e7
 """Slope of the step from a cycle that says nothing to one that does, in squashed scaled charge."""
 NONE: Final = 1e-30
 """A count of nothing: 0 beside any count, but not in a division."""
@@ -73,7 +73,8 @@ class LeanForecaster(nn.Module):
         self.limit = float(forecaster.scaler.reference_cycles)
         self._logs = N_CURVES + 1 + self._lengths
         sums = self._lengths * 3 * N_SCALARS + self._logs
-        # counts, means, averages; age; memory and valid, capacity
+        # counts, means, averages (of the logs too, unused: so the weights need no split), age;
+        # memory and valid, capacity
         self._sizes = [N_FIELDS, N_FIELDS, sums, 1, hidden + 1, 1]
         self.state_size = sum(self._sizes)
         self._tail = sum(self._sizes[4:])
@@ -111,9 +112,9 @@ class LeanForecaster(nn.Module):
         age, ones; design, age; averages.
 
         Two more outputs are far above 0 where a cycle's charge or discharge says something, 0
-        elsewhere; of them the second layer makes a 1 for a valid cycle. Four more are what becomes
-        of the discharge, or of the one before where none was measured: SiLU(x) − SiLU(−x) is x, and
-        so is tanh(x) where x is small.
+        elsewhere; of them the second layer makes about 1 for a valid cycle. Four more are what
+        becomes of the discharge, or of the one before where none was measured: SiLU(x) − SiLU(−x)
+        is x, and so is tanh(x) where x is small.
         """
         known, weight = scaler.known[:, None], encoder.first.weight.T
         sizes = [N_SCALARS, CURVES, N_SCALARS, encoder.groups.shape[1], encoder.curves.shape[1]]
@@ -193,9 +194,10 @@ class LeanForecaster(nn.Module):
         inputs = [fields, nodes, logs, design, age, averages, discharge, capacity]
         x = self.first(torch.cat(inputs, 1))
         x = torch.tanh(self.second(x * torch.sigmoid(x)))
-        valid = x.index_select(1, self.valid)
+        valid = x.index_select(1, self.valid) > 0.5
         parts = [new_counts, means, sums, age, x]
-        state = torch.where(valid > 0.5, torch.cat(parts, 1), state)
+        state = torch.where(valid, torch.cat(parts, 1), state)
         tail = state[:, -self._tail :]
         rul, risk, incidence, soh, novelty, mean, spread = self.readout(tail, design)
-        return state, rul, risk, incidence, soh, novelty, valid.squeeze(1), mean, spread
+        flag = valid.squeeze(1).to(values.dtype)
+        return state, rul, risk, incidence, soh, novelty, flag, mean, spread
