@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fadecast.cell.design import encode_design
 from fadecast.cell.life import CAUSES
+from fadecast.errors import TrainingError
 from fadecast.forecast.forecast import VIRTUAL_SENSORS
 from fadecast.learn.config import TrainingConfig
 from fadecast.learn.dataset import CellSequence
@@ -112,6 +113,11 @@ class Rows(Dataset[Batch]):
         self, sequences: Sequence[CellSequence], forecaster: Forecaster, every: int
     ) -> None:
         cells = [s for s in sequences if valid_rows(s.alive())[2].any()]
+        if not cells:
+            raise TrainingError(
+                "no cell has a cycle with usable charge before its failure",
+                fix="Give cells that were cycled",
+            )
         parts = (to_rows(s, forecaster, every) for s in cells)
         self.batch = Batch(*map(torch.cat, zip(*parts, strict=True)))
 

@@ -144,13 +144,13 @@ def _finish(
         rows = Rows(_some(validation), forecaster, every).batch
         memory = _memory(forecaster, rows)
         if any(s.life.failed for s in validation):
-            weight = rows.weight * len(_some(validation)) / rows.weight.sum()
+            # All alike: a weight that knows how long a cell lived would bias what it is told.
+            alike = torch.full_like(rows.weight, len(_some(validation)) / len(rows.weight))
             hazards = forecaster.hazards(memory)
-            fit_recalibration(forecaster, hazards, rows.after, rows.until, rows.cause, weight)
+            fit_recalibration(forecaster, hazards, rows.after, rows.until, rows.cause, alike)
             told = log_hazards(forecaster.recalibration(hazards), forecaster.hazards.least())
-            failed = rows.cause >= 0
             fit_intervals(
-                forecaster, told, rows.after, rows.until, failed, rows.weight, rows.design
+                forecaster, told, rows.after, rows.until, rows.cause >= 0, alike, rows.design
             )
         fit_spreads(forecaster, memory, rows.virtual.float(), rows.virtual_known, rows.weight)
     fit_novelty(forecaster, _memory(forecaster, Rows(_some(train), forecaster, every).batch))
