@@ -32,7 +32,7 @@ def test_it_says_what_it_was_trained_on(shipped: Session) -> None:
     assert training["config"]["data"]["sources"] == ["simulated"]
     assert "metrics" in training
     assert tuple(shipped.virtual_sensors) == tuple(VIRTUAL_SENSORS)
-    assert "simulated" in (PRETRAINED / "model_card.md").read_text(encoding="utf-8")
+    assert "simulated" in (PRETRAINED / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
 def test_every_cause_was_met_in_training(shipped: Session) -> None:

@@ -64,6 +64,7 @@ class LeanForecaster(nn.Module):
     spread: Tensor
     weights: Tensor
     discharge: Tensor
+    design_centre: Tensor
     valid: Tensor
 
     @torch.no_grad()
@@ -109,7 +110,7 @@ class LeanForecaster(nn.Module):
 
     def _encode(self, encoder: Encoder, scaler: Scaler) -> None:
         """First layer on: changes; levels and masks of scalars; masks of curves, logs of curves and
-        age, ones; design, age; averages.
+        age, ones; design, age; differences to averages.
 
         Two more outputs are far above 0 where a cycle's charge or discharge says something, 0
         elsewhere; of them the second layer makes about 1 for a valid cycle. Four more are what
@@ -137,9 +138,9 @@ class LeanForecaster(nn.Module):
         none = weight.new_zeros(self._lengths, weight.shape[1])
         parts = [
             LIMIT * known[:CURVES] * curves,
-            tracked(level, change, groups[N_CURVES:]) + torch.stack(differences).sum(0),
+            tracked(level, change, groups[N_CURVES:]),
             groups[:N_CURVES], logs, log_age / 8, none, scaled, age / 1000,
-            -torch.cat(differences), weight.new_zeros(self._logs + 2, weight.shape[1]),
+            torch.cat(differences), weight.new_zeros(self._logs + 2, weight.shape[1]),
         ]  # fmt: skip
         alive = torch.zeros(sum(map(len, parts)), 6)
         least = nn.functional.softsign((LEAST_CHARGE - scaler.centre) / (LIMIT * scaler.scale))
@@ -149,9 +150,9 @@ class LeanForecaster(nn.Module):
         measured, sign = _DISCHARGE + 2 * N_SCALARS, torch.tensor([1.0, -1.0])
         alive[-2, 2:4], alive[measured, 2:4] = sign, 2 * (scaler.centre[_DISCHARGE] - 1) * sign
         alive[-1, 4:6], alive[measured, 4:6] = sign / SMALL, -200.0
-        bias = encoder.first.bias - encoder.design_centre @ scaled
+        self._buffer("design_centre", encoder.design_centre)
         self.first = Linear(
-            torch.cat([torch.cat(parts), alive], 1), nn.functional.pad(bias, (0, 6))
+            torch.cat([torch.cat(parts), alive], 1), nn.functional.pad(encoder.first.bias, (0, 6))
         )
         last = torch.ones(2, 1), SMALL * torch.cat([sign, sign])[:, None]
         self.second = Linear(
@@ -187,11 +188,15 @@ class LeanForecaster(nn.Module):
         logs = torch.log(torch.addmm(logs, fields * fields, self.logs))
 
         tracked = fields[:, CURVES:]
-        sums = sums * self.decay + torch.cat([*[tracked] * self._lengths, logs], 1)
-        averages = sums / torch.matmul(sums.index_select(1, self.weights), self.spread)
+        now = torch.cat([*[tracked] * self._lengths, logs], 1)
+        sums = sums * self.decay + now
+        # Not left to the weights: a cycle is near its averages, and what differs would be rounded.
+        off = now - sums / torch.matmul(sums.index_select(1, self.weights), self.spread)
         nodes = torch.matmul(observed, self.masks)
         discharge = levels.index_select(1, self.discharge)
-        inputs = [fields, nodes, logs, design, age, averages, discharge, capacity]
+        # Not left to the bias: what a design is off the centre would be rounded.
+        declared = design - self.design_centre
+        inputs = [fields, nodes, logs, declared, age, off, discharge, capacity]
         x = self.first(torch.cat(inputs, 1))
         x = torch.tanh(self.second(x * torch.sigmoid(x)))
         valid = x.index_select(1, self.valid) > 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -18,7 +19,7 @@ from fadecast.forecast.forecast import Forecasts
 from fadecast.network.batch import summarise_record
 from fadecast.network.forecaster import Forecaster
 from fadecast.runtime.fleet import Fleet
-from fadecast.runtime.golden import OUTPUTS, TOLERANCE, summary_error, worst_error
+from fadecast.runtime.golden import OUTPUTS, TOLERANCE, answer_error, summary_error
 from fadecast.runtime.session import Session
 from fadecast.runtime.summarise import summarise_samples
 
@@ -41,24 +42,24 @@ Life = tuple[CellSpec, CycleSummaries]
 
 
 def torch_forecasts(forecaster: Forecaster, lives: Sequence[Life]) -> list[Forecasts]:
-    """What the trained network says of whole lives, the state carried from cycle to cycle."""
-    forecaster.eval()
+    """What the trained network says of whole lives, the state carried from cycle to cycle.
+
+    In double precision: the rounding of a thousand carried cycles is none of its answers.
+    """
+    exact = copy.deepcopy(forecaster).double().eval()
     results = []
     for low in range(0, len(lives), LIVES_AT_ONCE):
         group = lives[low : low + LIVES_AT_ONCE]
         values, observed, elapsed = (
-            pad_sequence([torch.from_numpy(np.array(rows)) for rows in parts], batch_first=True)
+            pad_sequence([torch.from_numpy(np.array(rows, np.float64)) for rows in parts], True)
             for parts in zip(
-                *(
-                    (s.values, s.observed.astype(np.float32), elapsed_cycles(s.cycle_count))
-                    for _, s in group
-                ),
+                *((s.values, s.observed, elapsed_cycles(s.cycle_count)) for _, s in group),
                 strict=True,
             )
         )
-        design = torch.from_numpy(np.stack([encode_design(spec) for spec, _ in group]))
-        tensors = forecaster.forecast_sequence(values, observed, design, elapsed)
-        arrays = {name: getattr(tensors, name).numpy() for name in OUTPUTS}
+        design = torch.from_numpy(np.stack([encode_design(spec) for spec, _ in group])).double()
+        tensors = exact.forecast_sequence(values, observed, design, elapsed)
+        arrays = {name: getattr(tensors, name).float().numpy() for name in OUTPUTS}
         arrays["valid"] = arrays["valid"] > 0.5
         for row, (_, summaries) in enumerate(group):
             length = len(summaries)
@@ -85,7 +86,7 @@ def parity_errors(
     held_out: Sequence[HeldOut],
     records: Sequence[CellRecord] = (),
 ) -> dict[str, float]:
-    """Worst error of every output, relative to ``max(1, |value|)``.
+    """Worst error of every output, as ``runtime.golden.answer_error``.
 
     Args:
         session: the bundle.
@@ -108,7 +109,7 @@ def parity_errors(
     )
     for ours, theirs in pairs:
         for name in OUTPUTS:
-            error = worst_error(getattr(ours, name), getattr(theirs, name))
+            error = answer_error(name, getattr(ours, name), getattr(theirs, name))
             errors[name] = max(errors[name], error)
     return errors
 
