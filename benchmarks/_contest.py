@@ -87,9 +87,11 @@ class Contest:
         found["cox"] = self._stage("cox", ("benchmarks/_cox.py", *CELLS), self._cox)
         found["transformer"] = self._stage(
             "transformer", ("benchmarks/_patches.py", "benchmarks/_hazards.py", *CELLS, *NETWORKS),
-            self._transformer,
+            self._transformer, self._settings(),
         )  # fmt: skip
-        found["network_blind"] = self._stage("network_blind", NETWORKS, self._blind)
+        found["network_blind"] = self._stage(
+            "network_blind", NETWORKS, self._blind, self._settings()
+        )
         truth_trees, truth_network = TRUTH
         found[truth_trees] = self._trees(truth_trees, _HISTORY, parameters, knows=True)
         found[truth_network] = self._stage(
@@ -99,14 +101,19 @@ class Contest:
 
     def network(self) -> Said:
         """Ours, trained by the configuration."""
-        return self._stage("network", NETWORKS, lambda: self._trained(blind=False))
+        return self._stage(
+            "network", NETWORKS, lambda: self._trained(blind=False), self._settings()
+        )
 
     def _stage(
         self, name: str, code: tuple[str, ...], make: Callable[[], Mapping[str, Array]],
         given: object = "",
     ) -> Said:  # fmt: skip
-        given = f"{given} {self.config.network} {self.config.training}"
-        return Said.of(self.kept(name, code, make, given=given))
+        return Said.of(self.kept(name, code, make, given=f"{given}"))
+
+    def _settings(self) -> str:
+        """What the networks' configuration decides."""
+        return f"{self.config.network} {self.config.training}"
 
     def _tuning(self) -> Arrays:
         def make() -> Arrays:
