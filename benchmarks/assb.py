@@ -1,10 +1,10 @@
 """Simulated solid-state cells: the network beside its opponents, on designs that trained nothing.
 
-Full: the population of training/populations/assb.yaml is simulated (once; it is kept), the network
-is trained by training/configs/assb.yaml, or is that of --bundle or of --run, and the opponents are
-fitted to the same designs; the test designs are judged, and docs/figures/assb_*.svg drawn. What is
-done stays in mlruns/assb, so a stopped run goes on. Quick: the same with a small population and a
-few steps, which says that the line works and nothing of how well.
+Full: the population of training/populations/assb.yaml is simulated (once; it is kept), the
+opponents are fitted to the designs that taught the network, the test designs are judged, and
+docs/figures/assb_*.svg drawn. The network is the one that ships, which training/configs/assb.yaml
+makes, or that of --bundle or of --run. What is done stays in mlruns/assb, so a stopped run goes on.
+Quick: the same on a small fresh population, with opponents that are hardly trained.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def parsed() -> argparse.Namespace:
-    """The command line; with --quick the network that the package ships is judged, if it does."""
+    """The command line; unless told another, the network that the package ships is judged."""
     parser = _common.parser(__doc__)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--bundle", type=Path, help="judge this bundle instead of training one")
@@ -97,9 +97,8 @@ def parsed() -> argparse.Namespace:
         help="judge the network of this tracked run; of several the mean is told",
     )  # fmt: skip
     options = parser.parse_args()
-    shipped = getattr(fadecast, "PRETRAINED", None)
-    if options.quick and not options.run and options.bundle is None and shipped is not None:
-        options.bundle = shipped if Path(shipped).exists() else None
+    if not options.run and options.bundle is None and fadecast.PRETRAINED.exists():
+        options.bundle = fadecast.PRETRAINED
     return options
 
 

@@ -95,7 +95,7 @@ def judge_bundle(bundle: Path | None, count: int, quick: bool, folder: Path) -> 
         )
         for name in ("assb", "elsewhere")
     )
-    pretrained = getattr(fadecast, "PRETRAINED", None)
+    pretrained = fadecast.PRETRAINED
     bundle = bundle or (pretrained if pretrained and Path(pretrained).exists() else None)
     if bundle is None and not quick:
         sys.exit("no pretrained bundle here: give --bundle, or --quick for one trained in seconds")

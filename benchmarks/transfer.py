@@ -115,7 +115,7 @@ def pretrained(
     run: str | None, quick: bool, cells: Sequence[CellSequence], folder: Path
 ) -> ForecasterConfig:
     """Keep the weights of the network to begin with in ``folder``; its size."""
-    bundle = getattr(fadecast, "PRETRAINED", None)
+    bundle = fadecast.PRETRAINED
     if run is None and bundle and Path(bundle).exists():
         run = str(read_bundle(bundle).manifest["training"]["run_id"])
     if run is not None:
