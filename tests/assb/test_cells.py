@@ -124,7 +124,7 @@ def test_a_stage_is_made_once_and_again_for_other_data(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_the_judged_network_is_the_given_one_or_when_quick_the_shipped_one(
+def test_the_judged_network_is_the_given_one_or_else_the_shipped_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def given(*arguments: str) -> tuple[Any, list[str]]:
@@ -136,7 +136,7 @@ def test_the_judged_network_is_the_given_one_or_when_quick_the_shipped_one(
     assert given("--quick") == (None, [])  # there is none yet
     (tmp_path / "shipped").mkdir()
     assert given("--quick") == (tmp_path / "shipped", [])
-    assert given() == (None, [])
+    assert given() == (tmp_path / "shipped", [])
     assert given("--quick", "--run", "a", "--run", "b") == (None, ["a", "b"])
     assert given("--bundle", "other") == (Path("other"), [])
     with pytest.raises(SystemExit):
