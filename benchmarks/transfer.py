@@ -134,6 +134,8 @@ def judged(task: Task) -> Figures:
     """Median error of the cycles left over their number, of a method with so many cells."""
     train, test = drawn(recorded(task.table, task.size.cycles), task)
     if task.method == "mean":
+        if not any(cell.life.failed for cell in train):
+            return dict.fromkeys(MEANING, float("nan"))  # no life to take the mean of
         mean = PopulationMean().fit(train, [])
         return errors({cell.cell_id: mean.forecast(cell) for cell in test}, test)
     if task.method == "pretrained":
