@@ -96,7 +96,7 @@ def judge_bundle(bundle: Path | None, count: int, quick: bool, folder: Path) -> 
         for name in ("assb", "elsewhere")
     )
     pretrained = fadecast.PRETRAINED
-    bundle = bundle or (pretrained if pretrained and Path(pretrained).exists() else None)
+    bundle = bundle or (pretrained if pretrained.exists() else None)
     if bundle is None and not quick:
         sys.exit("no pretrained bundle here: give --bundle, or --quick for one trained in seconds")
     session = Session.load(bundle or quick_bundle(reference, folder))

@@ -116,7 +116,7 @@ def pretrained(
 ) -> ForecasterConfig:
     """Keep the weights of the network to begin with in ``folder``; its size."""
     bundle = fadecast.PRETRAINED
-    if run is None and bundle and Path(bundle).exists():
+    if run is None and bundle.exists():
         run = str(read_bundle(bundle).manifest["training"]["run_id"])
     if run is not None:
         network, info = load_run(run, TrackingConfig())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from fadecast.errors import ConfigError
 from fadecast.learn.config import TrainConfig
+from fadecast.network.forecaster import PRESETS
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.yaml"))
 
@@ -68,3 +70,9 @@ def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
     hostile.write_text(yaml.dump({"name": print}))
     with pytest.raises(ConfigError, match="not YAML"):
         TrainConfig.from_yaml(hostile)
+
+
+@pytest.mark.parametrize("preset", ["base", "micro"])
+def test_a_preset_is_what_its_configuration_trains(preset: str) -> None:
+    config = TrainConfig.from_yaml(f"training/configs/{preset}.yaml")
+    assert asdict(config.network) == asdict(PRESETS[preset])

@@ -35,7 +35,7 @@ def fitted(time: torch.Tensor, ends: torch.Tensor, design: torch.Tensor) -> Fore
     until = torch.where(failed, time, torch.inf)
     fit_intervals(
         forecaster, told(len(time)), (seen - 1).clamp(min=0) * failed + seen * ~failed, until,
-        failed, torch.ones(len(time)), design,
+        failed, design,
     )  # fmt: skip
     return forecaster
 

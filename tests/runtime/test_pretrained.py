@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -55,8 +56,6 @@ def test_score_and_stream_take_it_unless_told(tmp_path: Path) -> None:
     streamed = runner.invoke(app, ["stream", str(store.path), "--json"])
     assert streamed.exit_code == 0, streamed.output
     lines = [json.loads(line) for line in streamed.stdout.splitlines() if line.startswith("{")]
-    import pyarrow.parquet as pq
-
     table = pq.read_table(out)
     median = next(name for name in table.column_names if name.startswith("rul") and "50" in name)
     assert np.isfinite(table[median].to_numpy()).all()

@@ -10,6 +10,7 @@ from torch import Tensor
 from fadecast.errors import TrainingError
 from fadecast.forecast.evaluate import Z_90
 from fadecast.forecast.forecast import QUANTILES
+from fadecast.forecast.survival import kaplan_meier
 from fadecast.learn.losses import competing_risks_nll, cumulative_hazard
 from fadecast.network.calibration import ANODE
 from fadecast.network.forecaster import Forecaster
@@ -71,42 +72,40 @@ def fit_intervals(
     after: Tensor,
     until: Tensor,
     failed: Tensor,
-    weight: Tensor,
     design: Tensor,
 ) -> None:
     """Fit where the quantiles of the remaining life are read, on cells that trained nothing.
+
+    Rows of a cell are alike, and their number is not corrected for: coverage is that of the average
+    cycle of many like cells.
 
     Args:
         log_hazards: ``(N, J, K + 1)`` recalibrated, one row a cell and cycle.
         after, until: ``(N,)`` as in ``competing_risks_nll``.
         failed: ``(N,)`` bool; the others were censored at ``after``.
-        weight: ``(N,)``.
         design: ``(N, N_DESIGN)``. An anode with fewer than ``ENOUGH`` failed rows, or whose rows
             are censored before a quantile, is read as all of them together are.
     """
     intervals = forecaster.intervals
     spent = cumulative_hazard(log_hazards, torch.where(failed, until, after))
-    found = _quantiles(spent, failed, weight, intervals.common)
+    found = _quantiles(spent, failed, intervals.common)
     intervals.common.copy_(found)
     intervals.by_anode.zero_()
     for column in ANODE:
         own = design[:, column] > 0
         if int((own & failed).sum()) >= ENOUGH:
-            levels = _quantiles(spent[own], failed[own], weight[own], found)
+            levels = _quantiles(spent[own], failed[own], found)
             intervals.by_anode[column] = levels - found
 
 
-def _quantiles(spent: Tensor, failed: Tensor, weight: Tensor, otherwise: Tensor) -> Tensor:
-    """Weighted Kaplan–Meier quantiles, at ``QUANTILES``, of the hazard that lives have used up."""
-    order = spent.argsort()
-    spent, failed, weight = spent[order].double(), failed[order], weight[order].double()
-    at_risk = weight.flip(0).cumsum(0).flip(0)
-    alive = torch.log1p(-(failed * weight / at_risk).clamp(max=1 - 1e-9)).cumsum(0).exp()
+def _quantiles(spent: Tensor, failed: Tensor, otherwise: Tensor) -> Tensor:
+    """Kaplan–Meier quantiles, at ``QUANTILES``, of the hazard that lives have used up."""
+    alive = kaplan_meier(spent.numpy(), failed.numpy())
     out = otherwise.clone()
     for i, quantile in enumerate(QUANTILES):
-        place = int((alive > 1 - quantile).sum())
-        if place < len(spent):
-            out[i] = spent[place].clamp(min=1e-3)
+        place = int((alive.value > 1 - quantile).sum())
+        if place < len(alive.time):
+            out[i] = max(float(alive.time[place]), 1e-3)
     # Where one falls back, it must not cross another.
     return out.cummax(0).values
 

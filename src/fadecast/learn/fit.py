@@ -149,9 +149,7 @@ def _finish(
             hazards = forecaster.hazards(memory)
             fit_recalibration(forecaster, hazards, rows.after, rows.until, rows.cause, alike)
             told = log_hazards(forecaster.recalibration(hazards), forecaster.hazards.least())
-            fit_intervals(
-                forecaster, told, rows.after, rows.until, rows.cause >= 0, alike, rows.design
-            )
+            fit_intervals(forecaster, told, rows.after, rows.until, rows.cause >= 0, rows.design)
         fit_spreads(forecaster, memory, rows.virtual.float(), rows.virtual_known, rows.weight)
     fit_novelty(forecaster, _memory(forecaster, Rows(_some(train), forecaster, every).batch))
 
