@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from benchmarks._cells import EVERY, Array, Cells, Ints, Rows
 from benchmarks._hazards import Inputs, causes_seen, fit_hazards, read
 from fadecast.cell.design import N_DESIGN, encode_design
+from fadecast.learn import dataset
 from fadecast.learn.batches import to_rows, valid_rows
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.fit import fit_scales
@@ -140,5 +141,6 @@ def scales_of(learn: Cells, held: np.ndarray, config: ForecasterConfig) -> Forec
     ids = [cell_id for cell_id, out in zip(learn.ids, held, strict=True) if not out]
     thin = tuple(ids[:: -(-len(ids) // _SCALED_BY)])
     cells = Cells(learn.store, thin, learn.end_of_life)
-    fit_scales(forecaster, [cell for cell in cells if len(cell.alive().summaries)])
+    alive = dataset.Cells.of(list(cells)).where(lambda head: head.alive > 0)
+    fit_scales(forecaster, alive, teach=False)
     return forecaster.eval()

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
         forecaster, info = load_run(options.run, tracking)
         cells = held_out_cells(info, Store(options.store or info.store))
         card = evaluate(
-            forecast_cells(forecaster, cells), {s.cell_id: s.life for s in cells},
+            forecast_cells(forecaster, cells), {head.cell_id: head.life for head in cells.heads},
             truth=known_truth(forecaster, cells),
         )  # fmt: skip
         Console().print(judged({NETWORK: card}, f"Run {options.run}"))

@@ -13,6 +13,7 @@ from fadecast.cell.life import EndOfLife, Life
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import CycleSummaries
 from fadecast.errors import TrainingError
+from fadecast.learn import dataset
 from fadecast.learn.batches import EARLY, Batch, Shuffled, ordered_loader, to_rows, training_loader
 from fadecast.learn.config import TrainingConfig
 from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
@@ -57,6 +58,33 @@ def test_a_damaged_cache_is_made_again(store: Store) -> None:
     assert data_digest(load_sequences(store, EndOfLife())) == digest
 
 
+def test_cells_beyond_the_memory_are_read_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = load_sequences(store, EndOfLife())
+    assert kept[0].summaries is kept[0].summaries
+    monkeypatch.setattr(dataset, "MEMORY", 0)
+    read = load_sequences(store, EndOfLife())
+    assert read[0].summaries is not read[0].summaries
+    assert data_digest(read) == data_digest(kept) == data_digest(list(kept))
+    for one, other in zip(read, kept, strict=True):
+        np.testing.assert_array_equal(one.summaries.values, other.summaries.values)
+        assert one.life == other.life
+
+
+def test_cells_are_chosen_without_being_read(store: Store) -> None:
+    cells = load_sequences(store, EndOfLife())
+    some = cells.where(lambda head: head.metadata.source == "other")
+    assert [s.cell_id for s in some] == ["other-002"]
+    by_source = {source: [s.cell_id for s in own] for source, own in cells.by_source().items()}
+    assert by_source == {"lab": ["lab-001"], "other": ["other-002"], "made-up": ["series"]}
+    ordered = cells.sorted(lambda head: -head.cycles)
+    assert [len(s.summaries) for s in ordered] == sorted(h.cycles for h in cells.heads)[::-1]
+    assert [s.cell_id for s in cells[1:]] == ["other-002", "series"]
+    for head, cell in zip(cells.heads, cells, strict=True):
+        assert head.alive == len(cell.alive().summaries)
+
+
 def test_nothing_after_the_failure_is_a_target() -> None:
     sequence = made_up_sequence(1)
     assert sequence.life.failed
@@ -82,10 +110,22 @@ def test_of_later_cycles_one_in_every_few_is_learnt_from(every: int) -> None:
     """As it is where all are: what a cycle is does not depend on which others are met."""
     sequence = made_up_sequence(1)
     rows, whole = (to_rows(sequence, FORECASTER, n) for n in (every, 1))
-    kept = [n for n in range(len(whole.age)) if n < EARLY or (n + 1) % every == 0]
-    assert rows.age[:, 0].tolist() == [1 + n for n in kept]
+    kept = [int(age) - 1 for age in rows.age[:, 0]]
+    assert kept[:EARLY] == list(range(EARLY))
+    later = np.array(kept[EARLY:]) - EARLY
+    blocks = (len(whole.age) - EARLY) // every
+    assert (later[:blocks] // every == np.arange(blocks)).all()
+    assert len(later) - blocks <= (every > 1)
     for name in set(Batch._fields) - {"weight", "soh_weight"}:
         assert torch.equal(getattr(rows, name), getattr(whole, name)[kept]), name
+
+
+def test_what_recurs_is_learnt_from_as_often_as_it_occurs() -> None:
+    """A check-up every 25 cycles must not fall between rows that are 10 cycles apart."""
+    ages = [to_rows(made_up_sequence(n, fade=1e-3), FORECASTER, 10).age[EARLY:] for n in range(40)]
+    phase = torch.cat(ages)[:, 0].long() % 25
+    count = torch.bincount(phase, minlength=25)
+    assert (count > 0.4 * len(phase) / 25).all()
 
 
 def test_a_cell_weighs_the_root_of_its_rows() -> None:

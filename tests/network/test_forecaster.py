@@ -69,6 +69,20 @@ def test_step_equals_sequence(network: Forecaster, seed: int, cycles: int) -> No
     assert stepped.valid.all()
 
 
+def test_one_odd_cycle_changes_nothing(network: Forecaster) -> None:
+    """A check-up at another rate leaves the forecast where equal cycles had brought it."""
+    values, observed, design, elapsed = life(3, 1, 40)
+    values, observed = values[:, :1].repeat(1, 40, 1), observed[:, :1].repeat(1, 40, 1)
+    odd = values.clone()
+    odd[:, 20] *= 1.5
+    even, other = (network.forecast_sequence(v, observed, design, elapsed) for v in (values, odd))
+    for one, two in zip(even, other, strict=True):
+        assert torch.equal(one, two)
+    odd[:, 21] *= 1.5  # two in a row are no accident
+    twice = network.forecast_sequence(odd, observed, design, elapsed)
+    assert not torch.equal(twice.rul[:, 21], even.rul[:, 21])
+
+
 @settings(deadline=None, max_examples=10)
 @given(seed=st.integers(0, 1000), cycles=st.integers(2, 150), data=st.data())
 def test_later_cycles_never_change_earlier_forecasts(

@@ -71,7 +71,7 @@ def log_figures(result: TrainResult) -> None:
     from fadecast.learn.train import NETWORK
     from fadecast.report import figures
 
-    forecasts, lives = result.forecasts, {s.cell_id: s.life for s in result.test}
+    forecasts, lives = result.forecasts, {head.cell_id: head.life for head in result.test.heads}
     drawn = {
         "Predicted life": figures.predicted_life(forecasts, lives),
         "Calibration of the risks": figures.calibration(forecasts, lives),

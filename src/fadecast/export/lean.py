@@ -23,20 +23,20 @@ from fadecast.network.calibration import Novelty, Recalibration
 from fadecast.network.encoder import CURVES, LEAST_CHANGE, Encoder
 from fadecast.network.forecaster import LEAST_CHARGE, Forecaster
 from fadecast.network.heads import HazardHead, Readout
-from fadecast.network.memory import LeakyAverages
+from fadecast.network.memory import LeakyAverages, RunningMedian
 from fadecast.network.scaler import LIMIT, Scaler
 from fadecast.network.virtual import VirtualSensors
 
 _PARTS: Final = {
-    "scaler": Scaler, "encoder": Encoder, "averages": LeakyAverages, "hazards": HazardHead,
-    "recalibration": Recalibration, "novelty": Novelty, "readout": Readout,
-    "virtual": VirtualSensors,
+    "scaler": Scaler, "median": RunningMedian, "encoder": Encoder, "averages": LeakyAverages,
+    "hazards": HazardHead, "recalibration": Recalibration, "novelty": Novelty,
+    "readout": Readout, "virtual": VirtualSensors,
 }  # fmt: skip
 N_CURVES: Final = CURVES // BINS
 N_SCALARS: Final = N_FIELDS - CURVES
 _CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
 SHARP: Final = 1e7
-"""Slope of the step from a cycle that says nothing to one that does, in squashed scaled charge."""
+"""Slope of the step from a cycle that says nothing to one that does, in charge."""
 NONE: Final = 1e-30
 """A count of nothing: 0 beside any count, but not in a division."""
 
@@ -64,6 +64,7 @@ class LeanForecaster(nn.Module):
     spread: Tensor
     weights: Tensor
     discharge: Tensor
+    charges: Tensor
     design_centre: Tensor
     valid: Tensor
 
@@ -74,17 +75,20 @@ class LeanForecaster(nn.Module):
         self.limit = float(forecaster.scaler.reference_cycles)
         self._logs = N_CURVES + 1 + self._lengths
         sums = self._lengths * 3 * N_SCALARS + self._logs
-        # counts, means, averages (of the logs too, unused: so the weights need no split), age;
-        # memory and valid, capacity
-        self._sizes = [N_FIELDS, N_FIELDS, sums, 1, hidden + 1, 1]
+        # counts, means, the last two cycles, averages (of the logs too, unused: so the weights need
+        # no split), age; memory, valid, capacity
+        cycle = 2 * N_FIELDS
+        self._sizes = [N_FIELDS, N_FIELDS, cycle, cycle, sums, 1, hidden, 1, 1]
         self.state_size = sum(self._sizes)
-        self._tail = sum(self._sizes[4:])
+        self._tail = sum(self._sizes[6:])
         self._scale(forecaster.scaler)
         self._average(forecaster.averages)
         self._encode(forecaster.encoder, forecaster.scaler)
         self.readout = LeanReadout(forecaster)
         self._buffer("ageing", torch.eye(self.state_size)[None, -self._tail - 1])
         self._buffer("discharge", torch.tensor([_DISCHARGE]))
+        charges = torch.tensor([_CHARGE, _DISCHARGE])
+        self._buffer("charges", torch.cat([charges, N_FIELDS + charges]))
         self._buffer("valid", torch.tensor([hidden]))
 
     def _buffer(self, name: str, value: Tensor) -> None:
@@ -110,9 +114,10 @@ class LeanForecaster(nn.Module):
 
     def _encode(self, encoder: Encoder, scaler: Scaler) -> None:
         """First layer on: changes; levels and masks of scalars; masks of curves, logs of curves and
-        age, ones; design, age; differences to averages.
+        age, ones; design, age; differences to averages; charge and discharge of this cycle alone,
+        and whether they were measured; discharge; the capacity.
 
-        Two more outputs are far above 0 where a cycle's charge or discharge says something, 0
+        Two more outputs are far above 0 where the cycle's charge or discharge says something, 0
         elsewhere; of them the second layer makes about 1 for a valid cycle. Four more are what
         becomes of the discharge, or of the one before where none was measured: SiLU(x) − SiLU(−x)
         is x, and so is tanh(x) where x is small.
@@ -140,13 +145,12 @@ class LeanForecaster(nn.Module):
             LIMIT * known[:CURVES] * curves,
             tracked(level, change, groups[N_CURVES:]),
             groups[:N_CURVES], logs, log_age / 8, none, scaled, age / 1000,
-            torch.cat(differences), weight.new_zeros(self._logs + 2, weight.shape[1]),
+            torch.cat(differences), weight.new_zeros(self._logs + 6, weight.shape[1]),
         ]  # fmt: skip
         alive = torch.zeros(sum(map(len, parts)), 6)
-        least = nn.functional.softsign((LEAST_CHARGE - scaler.centre) / (LIMIT * scaler.scale))
         for column, field in enumerate((_CHARGE, _DISCHARGE)):
-            alive[field + N_SCALARS, column] = SHARP
-            alive[field + 2 * N_SCALARS, column] = -2 * SHARP * least[field]
+            alive[-6 + column, column] = SHARP
+            alive[-4 + column, column] = SHARP * (scaler.centre[field] - LEAST_CHARGE)
         measured, sign = _DISCHARGE + 2 * N_SCALARS, torch.tensor([1.0, -1.0])
         alive[-2, 2:4], alive[measured, 2:4] = sign, 2 * (scaler.centre[_DISCHARGE] - 1) * sign
         alive[-1, 4:6], alive[measured, 4:6] = sign / SMALL, -200.0
@@ -171,9 +175,13 @@ class LeanForecaster(nn.Module):
     ) -> tuple[Tensor, ...]:
         """As ``Forecaster.forward``."""
         state = torch.addmm(state, elapsed, self.ageing)
-        counts, means, sums, age, _, capacity = state.split(self._sizes, 1)
+        counts, means, last, older, sums, age, _, begun, capacity = state.split(self._sizes, 1)
 
-        levels = (values - self.centre) * observed
+        cycle = torch.cat([(values - self.centre) * observed, observed], 1)
+        old = begun > 0.5
+        last, older = torch.where(old, last, cycle), torch.where(old, older, cycle)
+        high, low = torch.maximum(cycle, last), torch.minimum(cycle, last)
+        levels, observed = torch.maximum(low, torch.minimum(high, older)).split(N_FIELDS, 1)
         off = (levels - means) * observed
         new_counts = (counts + observed).clamp(NONE, self.limit)
         changes = off * (counts / new_counts)
@@ -194,13 +202,14 @@ class LeanForecaster(nn.Module):
         off = now - sums / torch.matmul(sums.index_select(1, self.weights), self.spread)
         nodes = torch.matmul(observed, self.masks)
         discharge = levels.index_select(1, self.discharge)
+        charges = cycle.index_select(1, self.charges)
         # Not left to the bias: what a design is off the centre would be rounded.
         declared = design - self.design_centre
-        inputs = [fields, nodes, logs, declared, age, off, discharge, capacity]
+        inputs = [fields, nodes, logs, declared, age, off, charges, discharge, capacity]
         x = self.first(torch.cat(inputs, 1))
         x = torch.tanh(self.second(x * torch.sigmoid(x)))
         valid = x.index_select(1, self.valid) > 0.5
-        parts = [new_counts, means, sums, age, x]
+        parts = [new_counts, means, cycle, last, sums, age, x]
         state = torch.where(valid, torch.cat(parts, 1), state)
         tail = state[:, -self._tail :]
         rul, risk, incidence, soh, novelty, mean, spread = self.readout(tail, design)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -71,15 +72,15 @@ def valid_rows(sequence: CellSequence) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def to_rows(sequence: CellSequence, forecaster: Forecaster, every: int = 1) -> Batch:
-    """One cell until its failure: its first ``EARLY`` cycles, then one in ``every``.
+    """One cell until its failure: its first ``EARLY`` cycles, then one of ``every``, drawn by the
+    cell's name: what recurs at a fixed pace, such as a check-up, is neither missed nor preferred.
 
     Cycles that say nothing are left out, but count in the age, as in the deployed step.
     """
     alive = sequence.alive()
     s, life = alive.summaries, alive.life
     values, observed, valid = valid_rows(alive)
-    row = torch.arange(len(values))
-    row = row[(row < EARLY) | ((row + 1) % every == 0)]
+    row = _drawn(sequence.cell_id, len(values), every)
     count = torch.tensor(s.cycle_count)[valid][row]
     size = (len(count),)
     soh = torch.tensor(_smooth(s.field("discharge_throughput")))[valid][row]
@@ -112,13 +113,12 @@ class Rows(Dataset[Batch]):
     def __init__(
         self, sequences: Sequence[CellSequence], forecaster: Forecaster, every: int
     ) -> None:
-        cells = [s for s in sequences if valid_rows(s.alive())[2].any()]
-        if not cells:
+        parts = [to_rows(s, forecaster, every) for s in sequences if valid_rows(s.alive())[2].any()]
+        if not parts:
             raise TrainingError(
                 "no cell has a cycle with usable charge before its failure",
                 fix="Give cells that were cycled",
             )
-        parts = (to_rows(s, forecaster, every) for s in cells)
         self.batch = Batch(*map(torch.cat, zip(*parts, strict=True)))
 
     def __len__(self) -> int:
@@ -166,6 +166,14 @@ def ordered_loader(
     """Batches in a fixed order, cell by cell."""
     rows = Rows(sequences, forecaster, every)
     return DataLoader(rows, sampler=torch.arange(len(rows)).split(AT_ONCE), batch_size=None)
+
+
+def _drawn(cell_id: str, rows: int, every: int) -> Tensor:
+    """The first ``EARLY`` rows, and one of every ``every`` after them."""
+    start = torch.from_numpy(np.arange(EARLY, rows, every))
+    draw = np.random.default_rng(zlib.crc32(cell_id.encode()))
+    chosen = start + torch.from_numpy(draw.integers(0, every, len(start)))
+    return torch.cat([torch.arange(min(EARLY, rows)), chosen[chosen < rows]])
 
 
 def _smooth(capacity: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,9 +6,10 @@ import hashlib
 import inspect
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final, overload
 from zipfile import BadZipFile
 
 import numpy as np
@@ -24,6 +25,9 @@ from fadecast.errors import CheckError, TrainingError
 from fadecast.learn.truth import Truth, read_truth
 from fadecast.network import arithmetic, batch, summary
 from fadecast.network.batch import summarise_record
+
+MEMORY: Final = 4_000_000_000
+"""Bytes of cycles that are kept of the cells of a store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,82 @@ class CellSequence:
         return CellSequence(self.metadata, self.summaries[rows], self.life, truth)
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is known of a cell without looking at its cycles.
+
+    ``cycles`` are all of its rows, ``alive`` those before its failure, ``digest`` is the SHA-256 of
+    its life, its cycles and its truth.
+    """
+
+    metadata: CellMetadata
+    life: Life
+    cycles: int
+    alive: int
+    digest: str
+
+    @property
+    def cell_id(self) -> str:
+        """The cell's name."""
+        return self.metadata.spec.cell_id
+
+
+class Cells(Sequence[CellSequence]):
+    """Cells, each read when it is looked at: a population may exceed memory.
+
+    Args:
+        heads: of the cells, in their order.
+        read: the cell of a head.
+    """
+
+    def __init__(self, heads: Sequence[Head], read: Callable[[Head], CellSequence]) -> None:
+        self.heads, self._read = tuple(heads), read
+
+    @classmethod
+    def of(cls, sequences: Sequence[CellSequence]) -> Cells:
+        """Cells that are in memory; ``Cells`` are returned as they are."""
+        if isinstance(sequences, Cells):
+            return sequences
+        heads = [_head(s) for s in sequences]
+        by_id = {s.cell_id: s for s in sequences}
+        return cls(heads, lambda head: by_id[head.cell_id])
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    @overload
+    def __getitem__(self, index: int) -> CellSequence: ...
+    @overload
+    def __getitem__(self, index: slice) -> Cells: ...
+    def __getitem__(self, index: int | slice) -> CellSequence | Cells:
+        if isinstance(index, slice):
+            return Cells(self.heads[index], self._read)
+        return self._read(self.heads[index])
+
+    def where(self, keep: Callable[[Head], bool]) -> Cells:
+        """Those whose head passes."""
+        return Cells([head for head in self.heads if keep(head)], self._read)
+
+    def by_source(self) -> dict[str, Cells]:
+        """By the name of their source."""
+        heads: dict[str, list[Head]] = {}
+        for head in self.heads:
+            heads.setdefault(head.metadata.source, []).append(head)
+        return {source: Cells(own, self._read) for source, own in heads.items()}
+
+    def sorted(self, key: Callable[[Head], int]) -> Cells:
+        """In the order of ``key``."""
+        return Cells(sorted(self.heads, key=key), self._read)
+
+
 def load_sequences(
     store: Store, end_of_life: EndOfLife, sources: Sequence[str] | None = None
-) -> list[CellSequence]:
+) -> Cells:
     """Every cell of ``store`` (of the given ``sources``) that has at least one cycle, by id.
 
     Time series are summarised once and kept in ``STORE/cache`` under a name made of their content
-    and of the arithmetic, so neither changed data nor changed code can meet an old summary.
+    and of the arithmetic, so neither changed data nor changed code can meet an old summary. Cells
+    stay in memory up to ``MEMORY`` bytes; those beyond are read again whenever they are looked at.
 
     Raises:
         TrainingError: a source is not in the store, no cell is left, or the truth is damaged.
@@ -82,27 +155,66 @@ def load_sequences(
             f"no cells of {', '.join(missing)}", where=str(store.path),
             fix=f"The store holds {', '.join(sorted({m.source for m in metadata})) or 'none'}",
         )  # fmt: skip
-    wanted = [m for m in metadata if sources is None or m.source in sources]
-    out = []
-    for m in wanted:
-        summaries = _summaries(store, m.spec.cell_id)
-        if len(summaries):
-            out.append(CellSequence(m, summaries, find_life(summaries, m, end_of_life)))
-    if not out:
+    reader, heads, cycles = _Reader(store), [], {}
+    for m in metadata:
+        if sources is None or m.source in sources:
+            summaries = reader.summaries(m.spec.cell_id)
+            if len(summaries):
+                life = find_life(summaries, m, end_of_life)
+                heads.append(_head(CellSequence(m, summaries, life)))
+                cycles[m.spec.cell_id] = summaries.cycle_count
+    if not heads:
         raise TrainingError("no cells with a cycle", where=str(store.path), fix="Ingest some first")
-    truth = read_truth(store.path, {s.cell_id: s.summaries.cycle_count for s in out})
-    return [replace(s, truth=truth.get(s.cell_id)) for s in out]
+    reader.truth = read_truth(store.path, cycles)
+    return Cells([_told(head, reader.truth.get(head.cell_id)) for head in heads], reader)
 
 
-def data_digest(sequences: Iterable[CellSequence]) -> str:
+def data_digest(sequences: Sequence[CellSequence]) -> str:
     """SHA-256 over cells, cycles, values, lives and truth, independent of order."""
     total = hashlib.sha256()
-    for s in sorted(sequences, key=lambda s: s.cell_id):
-        total.update(f"{s.cell_id} {s.life}\n".encode())
-        truth = () if s.truth is None else (s.truth,)
-        for array in (s.summaries.cycle_count, s.summaries.values, s.summaries.observed, *truth):
-            total.update(np.ascontiguousarray(array).view(np.uint8).data)
+    for head in sorted(Cells.of(sequences).heads, key=lambda head: head.cell_id):
+        total.update(f"{head.cell_id} {head.digest}\n".encode())
     return total.hexdigest()
+
+
+class _Reader:
+    """Reads the cell of a head; keeps it while there is room."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.room = store, MEMORY
+        self.truth: dict[str, Truth] = {}
+        self._kept: dict[str, CycleSummaries] = {}
+
+    def __call__(self, head: Head) -> CellSequence:
+        summaries = self.summaries(head.cell_id)
+        return CellSequence(head.metadata, summaries, head.life, self.truth.get(head.cell_id))
+
+    def summaries(self, cell_id: str) -> CycleSummaries:
+        found = self._kept.get(cell_id)
+        if found is None:
+            found = _summaries(self.store, cell_id)
+            size = found.values.nbytes + found.observed.nbytes
+            if size <= self.room:
+                self.room -= size
+                self._kept[cell_id] = found
+        return found
+
+
+def _head(s: CellSequence) -> Head:
+    total = hashlib.sha256(f"{s.cell_id} {s.life}\n".encode())
+    for array in (s.summaries.cycle_count, s.summaries.values, s.summaries.observed):
+        total.update(np.ascontiguousarray(array).view(np.uint8).data)
+    alive = int((s.summaries.cycle_count <= s.life.after).sum())
+    head = Head(s.metadata, s.life, len(s.summaries), alive, total.hexdigest())
+    return _told(head, s.truth)
+
+
+def _told(head: Head, truth: Truth | None) -> Head:
+    """With the truth in the digest."""
+    if truth is None:
+        return head
+    content = head.digest.encode() + np.ascontiguousarray(truth).tobytes()
+    return replace(head, digest=hashlib.sha256(content).hexdigest())
 
 
 def _summaries(store: Store, cell_id: str) -> CycleSummaries:

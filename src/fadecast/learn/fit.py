@@ -21,7 +21,7 @@ from fadecast.errors import TrainingError
 from fadecast.learn.batches import Batch, Rows, ordered_loader, training_loader, valid_rows
 from fadecast.learn.calibrate import fit_intervals, fit_novelty, fit_recalibration, fit_spreads
 from fadecast.learn.config import TrainingConfig
-from fadecast.learn.dataset import CellSequence
+from fadecast.learn.dataset import Cells, CellSequence
 from fadecast.learn.module import ForecasterModule
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from fadecast.network.heads import log_hazards
@@ -71,15 +71,12 @@ def fit(
         raise TrainingError("nothing to resume from", where=str(last), fix="Start a new run")
     # A cell that failed in its first cycle was never alive at one: there is nothing to foresee.
     train, validation = (
-        [s for s in part if len(s.alive().summaries)] for part in (train, validation)
+        Cells.of(part).where(lambda head: head.alive > 0) for part in (train, validation)
     )
     torch.manual_seed(training.seed)
     forecaster = Forecaster(network)
     if initial is None:
-        fit_scales(forecaster, train)
-        truth = [torch.tensor(s.alive().truth) for s in train if s.truth is not None]
-        if truth and training.virtual_weight > 0:
-            forecaster.virtual.fit(torch.cat(truth).float())
+        fit_scales(forecaster, train, teach=training.virtual_weight > 0)
     else:
         _begin_with(forecaster, initial)
     module = ForecasterModule(forecaster, training)
@@ -111,15 +108,20 @@ def fit(
 
 
 @torch.no_grad()
-def fit_scales(forecaster: Forecaster, train: Sequence[CellSequence]) -> None:
-    """Scales of the inputs and the causes that occur, from the training cells alone."""
-    values, observed, _ = zip(*(valid_rows(s.alive()) for s in _some(train)), strict=True)
+def fit_scales(forecaster: Forecaster, train: Cells, *, teach: bool) -> None:
+    """Scales of the inputs, the causes that occur and, to ``teach`` them, where virtual sensors
+    begin, from the training cells alone."""
+    some = [s.alive() for s in _some(train)]
+    values, observed, _ = zip(*map(valid_rows, some), strict=True)
     changes = [forecaster.scaler.changes_of(*cell) for cell in zip(values, observed, strict=True)]
     forecaster.scaler.fit(torch.cat(values), torch.cat(observed), torch.cat(changes))
-    designs = np.stack([encode_design(s.spec) for s in train])
+    designs = np.stack([encode_design(head.metadata.spec) for head in train.heads])
     forecaster.encoder.fit(torch.from_numpy(designs))
-    causes = {s.life.cause for s in train}
+    causes = {head.life.cause for head in train.heads}
     forecaster.hazards.fit(torch.tensor([float(cause in causes) for cause in CAUSES]))
+    truth = [torch.tensor(s.truth) for s in some if s.truth is not None]
+    if truth and teach:
+        forecaster.virtual.fit(torch.cat(truth).float())
 
 
 def _begin_with(forecaster: Forecaster, initial: Mapping[str, Tensor]) -> None:
@@ -135,15 +137,12 @@ def _begin_with(forecaster: Forecaster, initial: Mapping[str, Tensor]) -> None:
 
 
 @torch.no_grad()
-def _finish(
-    forecaster: Forecaster, train: Sequence[CellSequence], validation: Sequence[CellSequence],
-    every: int,
-) -> None:  # fmt: skip
+def _finish(forecaster: Forecaster, train: Cells, validation: Cells, every: int) -> None:
     """Recalibration on the validation cells, novelty on the training cells."""
     if validation:
         rows = Rows(_some(validation), forecaster, every).batch
         memory = _memory(forecaster, rows)
-        if any(s.life.failed for s in validation):
+        if any(head.life.failed for head in validation.heads):
             # All alike: a weight that knows how long a cell lived would bias what it is told.
             alike = torch.full_like(rows.weight, len(_some(validation)) / len(rows.weight))
             hazards = forecaster.hazards(memory)
@@ -158,7 +157,7 @@ def _memory(forecaster: Forecaster, rows: Batch) -> Tensor:
     return forecaster.recall(rows.features, rows.design, rows.age).memory
 
 
-def _some(cells: Sequence[CellSequence]) -> Sequence[CellSequence]:
+def _some(cells: Cells) -> Cells:
     """At most ``_ENOUGH`` cells, evenly spaced: statistics need no more."""
     return cells[:: -(-len(cells) // _ENOUGH)] if cells else cells
 

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fadecast.cell.design import encode_design
 from fadecast.forecast.forecast import Forecasts
-from fadecast.learn.dataset import CellSequence
+from fadecast.learn.dataset import Cells, CellSequence
 from fadecast.network.forecaster import Forecaster, ForecastTensors
 
 _CELLS = 64
@@ -23,11 +23,12 @@ def forecast_cells(
 ) -> dict[str, Forecasts]:
     """Forecasts after every cycle of every cell, by cell id; cells run side by side."""
     forecaster.eval()
-    ordered = sorted(sequences, key=lambda s: len(s.summaries))
+    cells = Cells.of(sequences)
+    ordered = cells.sorted(lambda head: head.cycles)
     out: dict[str, Forecasts] = {}
     for start in range(0, len(ordered), _CELLS):
-        out |= _forecast(forecaster, ordered[start : start + _CELLS])
-    return {s.cell_id: out[s.cell_id] for s in sequences}
+        out |= _forecast(forecaster, list(ordered[start : start + _CELLS]))
+    return {head.cell_id: out[head.cell_id] for head in cells.heads}
 
 
 def known_truth(

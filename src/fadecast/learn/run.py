@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from fadecast.cell.store import Store
 from fadecast.errors import TrainingError
 from fadecast.learn.config import TrackingConfig, TrainConfig
-from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
+from fadecast.learn.dataset import Cells, data_digest, load_sequences
 from fadecast.learn.split import Split
 from fadecast.learn.tracking import Run, client, find_run
 from fadecast.network.forecaster import Forecaster
@@ -92,7 +92,7 @@ def load_run(run_id: str, tracking: TrackingConfig | None = None) -> tuple[Forec
     return forecaster.eval(), info
 
 
-def held_out_cells(info: RunInfo, store: Store) -> list[CellSequence]:
+def held_out_cells(info: RunInfo, store: Store) -> Cells:
     """The test cells of a run.
 
     Raises:
@@ -106,4 +106,4 @@ def held_out_cells(info: RunInfo, store: Store) -> list[CellSequence]:
             fix="Give the store of that training, or train again",
         )  # fmt: skip
     tested = set(info.split.test)
-    return [s for s in sequences if s.cell_id in tested]
+    return sequences.where(lambda head: head.cell_id in tested)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from fadecast.forecast.forecast import Forecasts
 from fadecast.forecast.scorecard import Scorecard
 from fadecast.learn.baselines import all_baselines
 from fadecast.learn.config import TrainConfig
-from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
+from fadecast.learn.dataset import Cells, data_digest, load_sequences
 from fadecast.learn.fit import fit
 from fadecast.learn.predict import forecast_cells, known_truth
 from fadecast.learn.run import RunInfo, load_run, save_run
@@ -42,7 +41,7 @@ class TrainResult:
     run: Run
     info: RunInfo
     forecaster: Forecaster
-    test: tuple[CellSequence, ...]
+    test: Cells
     forecasts: Mapping[str, Forecasts]
     scorecards: Mapping[str, Scorecard]
 
@@ -68,10 +67,10 @@ def train(
     """
     say = (console or Console(quiet=True)).print
     end_of_life = config.data.end_of_life
+    say(f"reading the cells of {store.path}")
     sequences = load_sequences(store, end_of_life, config.data.sources)
-    split = split_cells([s.metadata for s in sequences], config.data.split)
-    by_id = {s.cell_id: s for s in sequences}
-    parts = {part: [by_id[c] for c in getattr(split, part)] for part in PARTS}
+    split = split_cells([head.metadata for head in sequences.heads], config.data.split)
+    parts = {part: _part(sequences, getattr(split, part)) for part in PARTS}
     if not parts["test"]:
         raise TrainingError(
             "no cell is left to test on", fix="Raise data.split.test or name data.split.held_out"
@@ -86,7 +85,7 @@ def train(
         if resume is None:
             _record_inputs(run, info, parts)
         scorecards = _judge_baselines(config, run, parts, say) if config.baselines else {}
-        say(f"training the network, at most {config.training.epochs} epochs")
+        say(f"preparing cycles, then training the network, at most {config.training.epochs} epochs")
         forecaster = fit(
             parts["train"], parts["validation"], config.network, config.training,
             folder=checkpoints(config, run.run_id), initial=initial, resume=resume is not None,
@@ -94,17 +93,22 @@ def train(
         )  # fmt: skip
         forecasts = forecast_cells(forecaster, parts["test"])
         scorecards[NETWORK] = evaluate(
-            forecasts, {s.cell_id: s.life for s in parts["test"]},
+            forecasts, {head.cell_id: head.life for head in parts["test"].heads},
             truth=known_truth(forecaster, parts["test"]),
         )  # fmt: skip
         run.scorecard(scorecards[NETWORK])
         save_run(run, info, forecaster)
-    return TrainResult(run, info, forecaster, tuple(parts["test"]), forecasts, scorecards)
+    return TrainResult(run, info, forecaster, parts["test"], forecasts, scorecards)
 
 
 def checkpoints(config: TrainConfig, run_id: str) -> Path:
     """Where the checkpoints of a run are while it trains."""
     return config.tracking.artifacts.parent / "checkpoints" / run_id
+
+
+def _part(cells: Cells, names: Sequence[str]) -> Cells:
+    chosen = set(names)
+    return cells.where(lambda head: head.cell_id in chosen)
 
 
 class _EpochMetrics(Callback):
@@ -120,21 +124,19 @@ class _EpochMetrics(Callback):
         self.run.metrics(values | {"learning_rate": rate}, step=trainer.current_epoch)
 
 
-def _record_inputs(run: Run, info: RunInfo, parts: Mapping[str, Sequence[CellSequence]]) -> None:
+def _record_inputs(run: Run, info: RunInfo, parts: Mapping[str, Cells]) -> None:
     run.params(_settings(info.config, info.split, info.data_digest))
     run.params({f"cells.{part}": len(cells) for part, cells in parts.items()})
     run.json(info.config.to_json(), "config.json")
     run.json(info.split.to_json(), "split.json")
     run.json(environment(), "environment.json")
     for part, cells in parts.items():
-        by_source: dict[str, list[CellSequence]] = defaultdict(list)
-        for cell in cells:
-            by_source[cell.metadata.source].append(cell)
-        for source, members in by_source.items():
+        for source, members in cells.by_source().items():
+            metadata = members.heads[0].metadata
             facts = {
                 "cells": str(len(members)),
-                "licence": members[0].metadata.licence,
-                "citation": members[0].metadata.citation,
+                "licence": metadata.licence,
+                "citation": metadata.citation,
             }
             run.dataset(source, data_digest(members), part, facts)
 
@@ -178,7 +180,7 @@ def _check_same(config: TrainConfig, run_id: str, settings: Mapping[str, str]) -
 
 
 def _judge_baselines(
-    config: TrainConfig, parent: Run, parts: Mapping[str, Sequence[CellSequence]], say: Any
+    config: TrainConfig, parent: Run, parts: Mapping[str, Cells], say: Any
 ) -> dict[str, Scorecard]:
     """Fit and judge every baseline that the cells allow, each in a run of its own."""
     found: dict[str, Scorecard] = {}
@@ -190,7 +192,8 @@ def _judge_baselines(
             forecasts = {cell: f for cell, f in all_forecasts.items() if len(f)}
             if not forecasts:
                 continue
-            found[name] = evaluate(forecasts, {s.cell_id: s.life for s in parts["test"]})
+            lives = {head.cell_id: head.life for head in parts["test"].heads}
+            found[name] = evaluate(forecasts, lives)
             run.params({"model": name, "cells.test": len(forecasts)})
             run.scorecard(found[name])
     return found

@@ -18,11 +18,12 @@ from fadecast.errors import ConfigError
 from fadecast.network.calibration import Intervals, Novelty, Recalibration
 from fadecast.network.encoder import Encoder
 from fadecast.network.heads import HazardHead, Readout, log_hazards
-from fadecast.network.memory import LeakyAverages
+from fadecast.network.memory import LeakyAverages, RunningMedian
 from fadecast.network.scaler import Scaler
 from fadecast.network.virtual import VirtualSensors
 
 _CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
+_END = _DISCHARGE + 1
 LEAST_CHARGE = 0.01
 """Charge in nominal capacities below which a cycle says nothing (a pause, an open circuit)."""
 
@@ -78,7 +79,7 @@ class Features(NamedTuple):
     """Cycles ``(…, ·)`` as the trained layers meet them.
 
     ``described`` holds a cycle's features, then their differences to the averages; ``capacity``
-    ``(…, 1)`` is the last observed discharge, 1 before any.
+    ``(…, 1)`` is the last observed discharge, 1 before any. All of it is of the running median.
     """
 
     described: Tensor
@@ -95,8 +96,8 @@ class Hidden(NamedTuple):
 class Forecaster(nn.Module):
     """Cycle summaries ``(B, F)`` → forecasts, one step a cycle, with state ``(B, state_size)``.
 
-    A cycle without usable charge (``valid`` 0) leaves everything but the age as it was; its
-    forecast is the one of the last valid cycle.
+    A cycle enters as the median of the last three. One without usable charge (``valid`` 0) leaves
+    everything but the age as it was; its forecast is the one of the last valid cycle.
     """
 
     def __init__(self, config: ForecasterConfig) -> None:
@@ -104,6 +105,7 @@ class Forecaster(nn.Module):
         self.config = config
         width = config.hidden
         self.scaler = Scaler(N_FIELDS, config.reference_cycles)
+        self.median = RunningMedian(2 * N_FIELDS)
         self.encoder = Encoder(width, config.dropout, len(config.averages))
         self.averages = LeakyAverages(len(self.encoder.tracked), config.averages)
         self.hazards = HazardHead(width)
@@ -115,8 +117,9 @@ class Forecaster(nn.Module):
         self.virtual = VirtualSensors(width)
         nn.init.zeros_(self.health.weight)
         nn.init.zeros_(self.health.bias)
-        # age; last capacity less 1, reference, averages, memory
-        self._sizes = [1, 1, self.scaler.state_size, self.averages.state_size, width]
+        # age; capacity less 1, last cycles, reference, averages, memory
+        remembering = self.median, self.scaler, self.averages
+        self._sizes = [1, 1, *(part.state_size for part in remembering), width]
         self.state_size = sum(self._sizes)
 
     def start(self, batch: int) -> Tensor:
@@ -134,26 +137,30 @@ class Forecaster(nn.Module):
             design: ``(B, N_DESIGN)`` from ``fadecast.cell.design.encode_design``.
             elapsed: ``(B, 1)`` cycles since the previous summary; its own number for the first.
         """
-        age, capacity, reference, averages, memory = state.split(self._sizes, 1)
+        age, capacity, cycles, reference, averages, memory = state.split(self._sizes, 1)
         valid = valid_cycles(values, observed)
         age = age + elapsed
-        new_capacity = _latest(capacity, values, observed)
-        new_reference, level, change, seen = self.scaler(
-            reference, values.unsqueeze(1), observed.unsqueeze(1)
+        new_cycles, middle = self.median.step(
+            cycles, torch.cat(self.scaler.scaled(values, observed), 1)
         )
+        scaled, seen = middle.unsqueeze(1).chunk(2, 2)
+        new_capacity = torch.where(
+            seen[:, 0, _DISCHARGE:_END] > 0, self._capacity(scaled[:, 0]), capacity
+        )
+        new_reference, level, change = self.scaler(reference, scaled, seen)
         features = self.encoder.describe(level, change, seen).squeeze(1)
         new_averages, tracks = self.averages.step(averages, self._tracked(features))
         new_memory = self.encoder(features, tracks, design, age)
-        old = torch.cat([capacity, reference, averages, memory], 1)
-        new = torch.cat([new_capacity, new_reference, new_averages, new_memory], 1)
+        old = torch.cat([capacity, cycles, reference, averages, memory], 1)
+        new = torch.cat([new_capacity, new_cycles, new_reference, new_averages, new_memory], 1)
         kept = torch.where(valid > 0, new, old)
         out = kept.split(self._sizes[1:], 1)
-        rul, risk, incidence = self.read(out[3], design)
+        rul, risk, incidence = self.read(out[4], design)
         forecast = ForecastTensors(
             rul, risk, incidence,
-            self._health(out[3], 1 + out[0]).squeeze(1),
-            self.novelty(out[3], self.encoder.strangeness(design)).squeeze(1),
-            valid.squeeze(1), *self.virtual(out[3]),
+            self._health(out[4], 1 + out[0]).squeeze(1),
+            self.novelty(out[4], self.encoder.strangeness(design)).squeeze(1),
+            valid.squeeze(1), *self.virtual(out[4]),
         )  # fmt: skip
         return torch.cat([age, kept], 1), forecast
 
@@ -171,11 +178,13 @@ class Forecaster(nn.Module):
         (see ``valid_cycles``); padding may trail, its results mean nothing.
         """
         empty = values.new_zeros(len(values), self.scaler.state_size)
-        _, level, change, seen = self.scaler(empty, values, observed)
+        scaled, seen = self.scaler.scaled(values, observed)
+        scaled, seen = self.median.sequence(torch.cat([scaled, seen], 2)).chunk(2, 2)
+        _, level, change = self.scaler(empty, scaled, seen)
         features = self.encoder.describe(level, change, seen)
         tracks = self.averages.sequence(self._tracked(features))
         described = torch.cat([features, tracks], 2)
-        return Features(described, _latest_in_sequence(values, observed))
+        return Features(described, _latest(1 + self._capacity(scaled), seen))
 
     def recall(self, features: Features, design: Tensor, age: Tensor) -> Hidden:
         """Rows ``(…, ·)`` with their cells' designs and ``(…, 1)`` ages in cycles."""
@@ -211,6 +220,11 @@ class Forecaster(nn.Module):
     def _tracked(self, features: Tensor) -> Tensor:
         return features.index_select(-1, self.encoder.tracked)
 
+    def _capacity(self, scaled: Tensor) -> Tensor:
+        """``(…, 1)`` discharge of scaled cycles ``(…, F)``, less 1."""
+        scale, centre = self.scaler.scale[_DISCHARGE], self.scaler.centre[_DISCHARGE]
+        return scaled[..., _DISCHARGE:_END] * scale + (centre - 1)
+
     def _health(self, memory: Tensor, capacity: Tensor) -> Tensor:
         """The last measured capacity, corrected by the memory."""
         correction: Tensor = self.health(memory)
@@ -226,15 +240,9 @@ def valid_cycles(values: Tensor, observed: Tensor) -> Tensor:
     return (charge > LEAST_CHARGE).to(values.dtype)
 
 
-def _latest(capacity: Tensor, values: Tensor, observed: Tensor) -> Tensor:
-    """``(B, 1)`` last observed discharge, less 1."""
-    some = observed[:, _DISCHARGE : _DISCHARGE + 1]
-    return torch.where(some > 0, values[:, _DISCHARGE : _DISCHARGE + 1] - 1, capacity)
-
-
-def _latest_in_sequence(values: Tensor, observed: Tensor) -> Tensor:
-    """``(B, T, 1)`` last observed discharge after each cycle, 1 before any."""
-    steps = torch.arange(1, values.shape[1] + 1)
-    at = (observed[..., _DISCHARGE] * steps).long().cummax(1).values
-    padded = nn.functional.pad(values[..., _DISCHARGE], (1, 0), value=1.0)
+def _latest(capacity: Tensor, seen: Tensor) -> Tensor:
+    """``(B, T, 1)`` the last capacity that was observed until each cycle, 1 before any."""
+    steps = torch.arange(1, capacity.shape[1] + 1)
+    at = (seen[..., _DISCHARGE] * steps).long().cummax(1).values
+    padded = nn.functional.pad(capacity[..., 0], (1, 0), value=1.0)
     return padded.gather(1, at).unsqueeze(2)

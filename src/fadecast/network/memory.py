@@ -1,4 +1,4 @@
-"""Memory over cycles: leaky averages of a few lengths.
+"""Memory over cycles: a running median, and leaky averages of a few lengths.
 
 ``step`` and ``sequence`` compute the same numbers: one cycle at a time with an explicit state, or a
 whole life in parallel. Nothing in it is trained, so a training computes it once, and its rows can
@@ -9,6 +9,32 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+
+class RunningMedian(nn.Module):
+    """Every entry's median over the last three cycles; before there are three, the first one counts
+    more than once.
+
+    A check-up at another rate, or a disturbed cycle, would otherwise throw the forecast off until
+    the next one.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.state_size = 2 * width + 1  # the cycle before, the one before that, whether any was
+        self._sizes = [width, width, 1]
+
+    def step(self, state: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """State ``(B, state_size)`` and ``x`` ``(B, width)`` → new state, ``(B, width)``."""
+        last, older, some = state.split(self._sizes, 1)
+        last, older = torch.where(some > 0, last, x), torch.where(some > 0, older, x)
+        return torch.cat([x, last, torch.ones_like(some)], 1), _middle(x, last, older)
+
+    def sequence(self, x: Tensor) -> Tensor:
+        """``(B, T, width)`` from an empty state → the same shape."""
+        last = torch.cat([x[:, :1], x[:, :-1]], 1)
+        older = torch.cat([x[:, :1], last[:, :-1]], 1)
+        return _middle(x, last, older)
 
 
 class LeakyAverages(nn.Module):
@@ -54,3 +80,8 @@ class LeakyAverages(nn.Module):
             out.append(sums[..., :-1] / sums[..., -1:])
         changes = x.unsqueeze(1) - torch.cat(out, 2)
         return changes.transpose(1, 2).flatten(2)
+
+
+def _middle(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """The median of three."""
+    return torch.maximum(torch.minimum(x, y), torch.minimum(torch.maximum(x, y), z))

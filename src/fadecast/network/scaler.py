@@ -24,7 +24,8 @@ class Scaler(nn.Module):
     observed; until then, over those seen so far. It is built causally: the state holds the sum and
     the count.
 
-    Shapes: ``values`` and ``observed`` are ``(B, T, F)``; a state is ``(B, 2 F)``.
+    Shapes: ``values``, ``observed``, ``scaled`` and ``seen`` are ``(B, T, F)``; a state is
+    ``(B, 2 F)``.
     """
 
     centre: Tensor
@@ -39,23 +40,24 @@ class Scaler(nn.Module):
         for name, value in (("centre", 0.0), ("scale", 1.0), ("change_scale", 1.0), ("known", 1.0)):
             self.register_buffer(name, torch.full((fields,), value))
 
-    def forward(
-        self, state: Tensor, values: Tensor, observed: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The new state, scaled levels, scaled changes, and which fields count, ``(B, T, F)``."""
-        total, count = state.unsqueeze(1).split(self.state_size // 2, 2)
+    def scaled(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """Values by training statistics, 0 where they do not count, and 1 where they do."""
         seen = observed * self.known
+        return (values - self.centre) / self.scale * seen, seen
+
+    def forward(self, state: Tensor, scaled: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The new state, squashed levels and squashed changes, ``(B, T, F)``."""
+        total, count = state.unsqueeze(1).split(self.state_size // 2, 2)
         counts = count + seen.cumsum(1)
         in_reference = seen * (counts <= self.reference_cycles).to(seen.dtype)
         # The reference is summed up in scaled values: float32 rounds a sum of 25.1 °C a hundred
         # times coarser than one of 0.1 °C off the centre.
-        scaled = (values - self.centre) / self.scale
         totals = total + (scaled * in_reference).cumsum(1)
         counts = counts.clamp(max=float(self.reference_cycles))
         reference = totals / counts.clamp(min=1.0)
-        level = _squash(scaled) * seen
+        level = _squash(scaled)
         change = _squash((scaled - reference) * (self.scale / self.change_scale)) * seen
-        return torch.cat([totals[:, -1], counts[:, -1]], 1), level, change, seen
+        return torch.cat([totals[:, -1], counts[:, -1]], 1), level, change
 
     @torch.no_grad()
     def fit(self, values: Tensor, observed: Tensor, changes: Tensor) -> None:
