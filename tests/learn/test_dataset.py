@@ -14,7 +14,15 @@ from fadecast.cell.store import Store
 from fadecast.cell.summaries import CycleSummaries
 from fadecast.errors import TrainingError
 from fadecast.learn import dataset
-from fadecast.learn.batches import EARLY, Batch, Shuffled, ordered_loader, to_rows, training_loader
+from fadecast.learn.batches import (
+    EARLY,
+    Batch,
+    Rows,
+    Shuffled,
+    ordered_loader,
+    to_rows,
+    training_loader,
+)
 from fadecast.learn.config import TrainingConfig
 from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
@@ -186,7 +194,7 @@ def test_another_epoch_or_seed_has_another_order() -> None:
 def test_a_step_meets_rows_of_many_cells() -> None:
     cells = [made_up_sequence(n) for n in range(12)]
     whole = [to_rows(cell, FORECASTER, 4) for cell in cells]
-    loader = training_loader(cells, FORECASTER, TrainingConfig(batch_rows=64, every=4))
+    loader = training_loader(Rows(cells, FORECASTER, 4), TrainingConfig(batch_rows=64))
     batches = list(loader)
     assert [len(b.age) for b in batches[:-1]] == [64] * (len(batches) - 1)
     lives = [len(set((b.age[:, 0] + b.until).tolist())) for b in batches[:-1]]
@@ -200,7 +208,7 @@ def test_a_step_meets_rows_of_many_cells() -> None:
 def test_watched_rows_come_cell_by_cell_and_empty_cells_not_at_all() -> None:
     cells = [made_up_sequence(n) for n in range(3)]
     silent = without_cycles(cells[1], slice(None))
-    (batch,) = ordered_loader([cells[0], silent, cells[2]], FORECASTER, 2)
+    (batch,) = ordered_loader(Rows([cells[0], silent, cells[2]], FORECASTER, 2))
     wanted = [to_rows(cells[n], FORECASTER, 2) for n in (0, 2)]
     for name in Batch._fields:
         told = torch.cat([getattr(rows, name) for rows in wanted])

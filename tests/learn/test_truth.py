@@ -13,7 +13,7 @@ from fadecast.cell.life import EndOfLife
 from fadecast.cell.store import Store
 from fadecast.errors import TrainingError
 from fadecast.forecast.forecast import VIRTUAL_SENSORS, Forecasts
-from fadecast.learn.batches import Batch, ordered_loader, to_rows
+from fadecast.learn.batches import Batch, Rows, ordered_loader, to_rows
 from fadecast.learn.dataset import CellSequence, data_digest, load_sequences
 from fadecast.learn.features import cycle_features
 from fadecast.learn.predict import forecast_cells, known_truth
@@ -124,7 +124,7 @@ def test_it_never_enters_an_input() -> None:
 def test_targets_are_known_where_there_is_a_truth() -> None:
     cells: list[CellSequence] = [made_up_truth(1), replace(made_up_truth(2), truth=None)]
     forecaster = Forecaster(ForecasterConfig(hidden=8))
-    batch = next(iter(ordered_loader(cells, forecaster, 1)))
+    batch = next(iter(ordered_loader(Rows(cells, forecaster, 1))))
     told = len(to_rows(cells[0], forecaster).age)
     assert batch.virtual.dtype == torch.float16
     assert batch.virtual_known[:told].all()

@@ -150,21 +150,15 @@ class Shuffled(Sampler[Tensor]):
         yield from torch.from_numpy(rng.permutation(self.rows)).split(self.batch_rows)
 
 
-def training_loader(
-    sequences: Sequence[CellSequence], forecaster: Forecaster, config: TrainingConfig
-) -> DataLoader[Batch]:
+def training_loader(rows: Rows, config: TrainingConfig) -> DataLoader[Batch]:
     """Shuffled batches. They are drawn by a sampler, as that is what is told the epoch."""
-    rows = Rows(sequences, forecaster, config.every)
     return DataLoader(
         rows, sampler=Shuffled(len(rows), config.batch_rows, config.seed), batch_size=None
     )
 
 
-def ordered_loader(
-    sequences: Sequence[CellSequence], forecaster: Forecaster, every: int
-) -> DataLoader[Batch]:
+def ordered_loader(rows: Rows) -> DataLoader[Batch]:
     """Batches in a fixed order, cell by cell."""
-    rows = Rows(sequences, forecaster, every)
     return DataLoader(rows, sampler=torch.arange(len(rows)).split(AT_ONCE), batch_size=None)
 
 

@@ -1,4 +1,4 @@
-"""Fitting one forecaster: scales, Lightning, the best epoch, recalibration, novelty."""
+"""Fitting a forecaster: scales and rows, Lightning, the best epoch, recalibration, novelty."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import lightning
 import numpy as np
@@ -29,10 +29,28 @@ from fadecast.network.heads import log_hazards
 _ENOUGH: Final = 600
 """Cells from which scales, recalibration and novelty are taken."""
 
+_SCALES: Final = (
+    "scaler.", "encoder.design", "hazards.unseen", "virtual.supervised", "virtual.linear.bias",
+)  # fmt: skip
+"""What of a forecaster's state is fitted before it is trained."""
 _KEPT: Final[dict[str, Any]] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
 
 LAST = "last.ckpt"
 """The checkpoint in ``folder`` after the last finished epoch."""
+
+
+class Prepared(NamedTuple):
+    """All that a training repeats: nothing in it depends on a seed or on what is trained.
+
+    ``scales`` are the fitted buffers of a forecaster, ``train`` the rows that move the weights,
+    ``held`` those of the validation cells, if there are any, ``known`` those of the training cells
+    that the novelty is fitted to.
+    """
+
+    scales: Mapping[str, Tensor]
+    train: Rows
+    held: Rows | None
+    known: Rows
 
 
 def fit(
@@ -48,17 +66,72 @@ def fit(
     logger: Logger | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Forecaster:
-    """Train, choose and finish a forecaster; everything is a function of its arguments.
+    """Prepare cells, and train, choose and finish a forecaster (``prepare``, ``fit_prepared``)."""
+    _check_resumable(folder, resume)
+    prepared = prepare(train, validation, network, training, initial)
+    return fit_prepared(
+        prepared, network, training, folder=folder, initial=initial, resume=resume,
+        progress=progress, logger=logger, callbacks=callbacks,
+    )  # fmt: skip
+
+
+def prepare(
+    train: Sequence[CellSequence],
+    validation: Sequence[CellSequence],
+    network: ForecasterConfig,
+    training: TrainingConfig,
+    initial: Mapping[str, Tensor] | None = None,
+) -> Prepared:
+    """Fit the scales and describe all cycles: each cell is looked at once.
 
     Args:
         train: cells whose cycles move the weights and set the scales.
-        validation: cells that choose the epoch and the recalibration. With none, the last epoch
-            is taken and nothing is recalibrated.
+        validation: cells that choose the epoch and the recalibration.
+        network, training: as for ``fit_prepared``.
+        initial: state of a trained forecaster whose scales are kept, and with them what it knows of
+            designs and causes.
+
+    Raises:
+        TrainingError: ``initial`` is of another size, or no cell was cycled.
+    """
+    # A cell that failed in its first cycle was never alive at one: there is nothing to foresee.
+    train, validation = (
+        Cells.of(part).where(lambda head: head.alive > 0) for part in (train, validation)
+    )
+    forecaster = Forecaster(network).eval()
+    if initial is None:
+        fit_scales(forecaster, train, teach=training.virtual_weight > 0)
+    else:
+        _begin_with(forecaster, initial)
+    return Prepared(
+        {k: v.clone() for k, v in forecaster.state_dict().items() if k.startswith(_SCALES)},
+        Rows(train, forecaster, training.every),
+        Rows(validation, forecaster, training.every) if validation else None,
+        Rows(_some(train), forecaster, training.every),
+    )  # fmt: skip
+
+
+def fit_prepared(
+    prepared: Prepared,
+    network: ForecasterConfig,
+    training: TrainingConfig,
+    *,
+    folder: Path,
+    initial: Mapping[str, torch.Tensor] | None = None,
+    resume: bool = False,
+    progress: bool = False,
+    logger: Logger | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Forecaster:
+    """Train, choose and finish a forecaster; everything is a function of its arguments.
+
+    Args:
+        prepared: of ``prepare``. Without validation cells the last epoch is taken and nothing is
+            recalibrated.
         network, training: see ``ForecasterConfig`` and ``TrainingConfig``.
         folder: for checkpoints.
-        initial: state of a trained forecaster of the same size to begin with. Its scales are kept,
-            and with them what it knows of designs and causes; its recalibration is not, as it is of
-            hazards that will change.
+        initial: state of a trained forecaster of the same size to begin with. Its recalibration is
+            not kept, as it is of hazards that will change.
         resume: go on after the last finished epoch in ``folder``. On a CPU the result is the one
             of an uninterrupted run, bit for bit.
 
@@ -66,23 +139,17 @@ def fit(
         TrainingError: there is nothing to resume from, ``initial`` is of another size, or the
             likelihood stops being a number.
     """
-    last = folder / LAST
-    if resume and not last.exists():
-        raise TrainingError("nothing to resume from", where=str(last), fix="Start a new run")
-    # A cell that failed in its first cycle was never alive at one: there is nothing to foresee.
-    train, validation = (
-        Cells.of(part).where(lambda head: head.alive > 0) for part in (train, validation)
-    )
+    last = _check_resumable(folder, resume)
     torch.manual_seed(training.seed)
     forecaster = Forecaster(network)
     if initial is None:
-        fit_scales(forecaster, train, teach=training.virtual_weight > 0)
+        forecaster.load_state_dict({**forecaster.state_dict(), **prepared.scales})
     else:
         _begin_with(forecaster, initial)
     module = ForecasterModule(forecaster, training)
-    shuffled = training_loader(train, forecaster, training)
-    watched = ordered_loader(validation, forecaster, training.every) if validation else None
-    best = ModelCheckpoint(folder, "best", "validation_nll", **_KEPT) if validation else None
+    shuffled = training_loader(prepared.train, training)
+    watched = ordered_loader(prepared.held) if prepared.held else None
+    best = ModelCheckpoint(folder, "best", "validation_nll", **_KEPT) if watched else None
     watching = [_Stopper(training.patience), best] if best else []
     bars = [RichProgressBar(leave=False)] if progress else []
     with _quiet():
@@ -103,8 +170,15 @@ def fit(
     module.cpu().load_state_dict(state)
     if not all(torch.isfinite(p).all() for p in forecaster.parameters()):
         raise TrainingError("weights are not finite", fix="Lower training.learning_rate")
-    _finish(forecaster.eval(), train, validation, training.every)
+    _finish(forecaster.eval(), prepared)
     return forecaster
+
+
+def _check_resumable(folder: Path, resume: bool) -> Path:
+    last = folder / LAST
+    if resume and not last.exists():
+        raise TrainingError("nothing to resume from", where=str(last), fix="Start a new run")
+    return last
 
 
 @torch.no_grad()
@@ -137,20 +211,22 @@ def _begin_with(forecaster: Forecaster, initial: Mapping[str, Tensor]) -> None:
 
 
 @torch.no_grad()
-def _finish(forecaster: Forecaster, train: Cells, validation: Cells, every: int) -> None:
+def _finish(forecaster: Forecaster, prepared: Prepared) -> None:
     """Recalibration on the validation cells, novelty on the training cells."""
-    if validation:
-        rows = Rows(_some(validation), forecaster, every).batch
+    if prepared.held:
+        rows = prepared.held.batch
         memory = _memory(forecaster, rows)
-        if any(head.life.failed for head in validation.heads):
-            # All alike: a weight that knows how long a cell lived would bias what it is told.
-            alike = torch.full_like(rows.weight, len(_some(validation)) / len(rows.weight))
+        failed = rows.cause >= 0
+        if failed.any():
+            # All alike: a weight that knows how long a cell lived would bias what it is told. In
+            # all they weigh as many as there are cells, each of whose weights square to 1.
+            alike = torch.full_like(rows.weight, float(rows.weight.square().mean()))
             hazards = forecaster.hazards(memory)
             fit_recalibration(forecaster, hazards, rows.after, rows.until, rows.cause, alike)
             told = log_hazards(forecaster.recalibration(hazards), forecaster.hazards.least())
-            fit_intervals(forecaster, told, rows.after, rows.until, rows.cause >= 0, rows.design)
+            fit_intervals(forecaster, told, rows.after, rows.until, failed, rows.design)
         fit_spreads(forecaster, memory, rows.virtual.float(), rows.virtual_known, rows.weight)
-    fit_novelty(forecaster, _memory(forecaster, Rows(_some(train), forecaster, every).batch))
+    fit_novelty(forecaster, _memory(forecaster, prepared.known.batch))
 
 
 def _memory(forecaster: Forecaster, rows: Batch) -> Tensor:
