@@ -34,8 +34,8 @@ class Effort:
 
     Args:
         every: cycles between two rows that are learnt from; neighbours say nearly the same.
-        trials, trial_rows, iterations: of the search for the trees' parameters; a trial of so many
-            rows takes less than a minute on one core.
+        trials, trial_rows, iterations: of the search for the trees' parameters; the first trial
+            takes half a minute on one core, one with the most leaves and iterations thrice that.
         tree_rows, cox_rows: the most rows, drawn evenly, that such a model is fitted to. Memory
             bounds the former, time the latter.
         steps, truth_steps: of the Transformer and of the network that knows the truth.

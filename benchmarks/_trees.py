@@ -131,12 +131,13 @@ def boosted(
     rows = sampled(weight > 0, most, np.random.default_rng(0))
     # Weights make scikit-learn bin by weighted quantiles, which takes minutes; often all are 1.
     given = weight[rows] if np.ptp(weight[rows]) > 0 else None
-    fitted = train[rows]
-    seen = np.isfinite(fitted).any(0)
+    part = train[rows]
+    seen = np.isfinite(part).any(0)
+    part = part[:, seen]
     model = HistGradientBoostingRegressor(
         loss="quantile", quantile=0.5, early_stopping=False, random_state=0, **parameters
     )
-    model.fit(fitted[:, seen], np.log(target[rows]), given)
+    model.fit(part, np.log(target[rows]), given)
     return {"risk": risk, "left": np.exp(_asked(model.predict, test, seen))}
 
 
@@ -146,7 +147,8 @@ def risk_by(
     """Probability by gradient boosting; early stopping would need cells that train nothing."""
     model = HistGradientBoostingClassifier(early_stopping=False, random_state=0, **parameters)
     seen = np.isfinite(train).any(0)
-    model.fit(train[:, seen], label)
+    train = train[:, seen]  # what was given is large, and may now be let go
+    model.fit(train, label)
     if len(model.classes_) < 2:
         return np.full(len(test), float(model.classes_[0]))
     return _asked(lambda x: model.predict_proba(x)[:, 1], test, seen)
