@@ -7,7 +7,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
-EXTRAS := learn,sign,sim,sources,report,dev
+EXTRAS := learn,sign,sim,sources,report,bench,dev
 
 .PHONY: demo demo-recorded test test-all test-edge micro bench lint format constraints clean
 

@@ -1,7 +1,12 @@
-"""Simulated cells as the benchmark meets them: read one by one, judged at one cycle in five."""
+"""Simulated cells as the benchmark meets them: read one by one, judged at one cycle in five.
+
+Which of five is drawn by chance: check-ups and other cycles come at regular places, and one that
+is judged every five cycles from the start meets the same kind always.
+"""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -20,7 +25,9 @@ from fadecast.learn.features import cycle_features
 
 HORIZON: Final = 50
 EVERY: Final = 5
-"""Cycles between two judged forecasts of a cell."""
+"""Cycles of a cell of which one is judged."""
+LANDMARKS: Final = (20, 50, 100, 200)
+"""Cycles at which every cell that is alive is judged."""
 VIEWS: Final = ("design", "current", "history")
 """What gradient boosting is given: ever more."""
 
@@ -143,15 +150,37 @@ class Rows:
         return list(zip(self.anode, self.tier, self.protocol, strict=True))
 
 
+def drawn_cycles(cell_id: str, last: int, every: int = EVERY) -> Ints:
+    """One cycle of each block of ``every``, from 1 on: which ones, the cell's name decides.
+
+    Of ``EVERY`` cycles a landmark is the one, wherever there is any. Those of a larger ``every``, a
+    multiple of it, are a part of those; the first ones do not depend on how many are asked for.
+
+    Args:
+        last: no block begins after this cycle.
+    """
+    seed, parts = zlib.crc32(cell_id.encode()), every // EVERY
+    blocks = -(-last // every)
+    cycle = 1 + EVERY * np.arange(blocks * parts)
+    cycle += np.random.default_rng(seed).integers(0, EVERY, len(cycle))
+    marks = np.array([mark for mark in LANDMARKS if mark <= len(cycle) * EVERY], np.int64)
+    cycle[(marks - 1) // EVERY] = marks
+    part = np.random.default_rng((seed, every)).integers(0, parts, blocks)
+    return np.asarray(cycle.reshape(blocks, parts)[np.arange(blocks), part])
+
+
 def judged_rows(cells: Sequence[CellSequence] | Cells, every: int = EVERY) -> Rows:
-    """Cycles at which a cell is known alive, one in ``every``."""
+    """Drawn cycles at which a cell is known alive, one in ``every``."""
     return Rows.of(table(cells, every, views=()))
 
 
 def table(
     cells: Sequence[CellSequence] | Cells, every: int, views: Sequence[str] = VIEWS
 ) -> dict[str, NDArray[Any]]:
-    """The ``Rows`` of cells by field, and ``(n, features)`` of every view, in one pass."""
+    """The ``Rows`` of cells by field, and ``(n, features)`` of every view, in one pass.
+
+    Rows are the ``drawn_cycles`` at which a cell is known alive.
+    """
     kinds, lives, parts = [], [], []
     features: dict[str, list[Table]] = {view: [] for view in views}
     for index, cell in enumerate(cells):
@@ -159,7 +188,8 @@ def table(
         kinds.append((cell.spec.anode, notes["tier"], notes["protocol"].split()[0]))
         cause = -1 if life.cause is None else CAUSES.index(life.cause)
         lives.append((life.after, life.until, cause))
-        row = np.flatnonzero((count % every == 0) & (count <= life.after))
+        drawn = drawn_cycles(cell.cell_id, int(count.max(initial=0)), every)
+        row = np.flatnonzero(np.isin(count, drawn) & (count <= life.after))
         parts.append((np.full(len(row), index), row, count[row]))
         if len(row):
             for view in views:
@@ -167,7 +197,7 @@ def table(
     anode, tier, protocol = np.array(kinds).T
     after, until, cause = np.array(lives, np.float64).T
     cell_, row_, cycle = (np.concatenate(column) for column in zip(*parts, strict=True))
-    stacked = {view: np.concatenate(found) for view, found in features.items()}
+    stacked = {view: np.concatenate(features.pop(view)) for view in views}  # one held twice at most
     return stacked | {
         "anode": anode, "tier": tier, "protocol": protocol, "after": after, "until": until,
         "cause": cause.astype(np.int64), "cell": cell_, "row": row_, "cycle": cycle,
@@ -187,6 +217,11 @@ def seen_by(cell: CellSequence, row: Ints, view: str) -> Table:
         curves = values[:, :_CURVES].reshape(len(row), _CURVES // _PAIRS, _PAIRS, -1).sum(3)
         parts += [values[:, _CURVES:], curves.reshape(len(row), -1)]
     return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def sampled(chosen: NDArray[np.bool_], most: int, draw: np.random.Generator) -> Ints:
+    """Rows that are ``chosen (n,)``, in order; of more than ``most``, so many drawn evenly."""
+    return np.sort(draw.permutation(np.flatnonzero(chosen))[:most])
 
 
 def standard(x: Table) -> tuple[Array, Array]:

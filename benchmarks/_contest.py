@@ -34,22 +34,25 @@ class Effort:
 
     Args:
         every: cycles between two rows that are learnt from; neighbours say nearly the same.
-        trials, trial_rows, iterations: of the search for the trees' parameters.
-        cox_rows: rows that the Cox models are fitted to.
+        trials, trial_rows, iterations: of the search for the trees' parameters; the first trial
+            takes half a minute on one core, one with the most leaves and iterations thrice that.
+        tree_rows, cox_rows: the most rows, drawn evenly, that such a model is fitted to. Memory
+            bounds the former, time the latter.
         steps, truth_steps: of the Transformer and of the network that knows the truth.
     """
 
     every: int = 2 * EVERY
-    trials: int = 5
-    trial_rows: int = 40_000
+    trials: int = 25
+    trial_rows: int = 60_000
     iterations: int = 300
+    tree_rows: int = 400_000
     cox_rows: int = 30_000
     steps: int = 1000
     truth_steps: int = 3000
 
 
 QUICK: Final = Effort(
-    every=5 * EVERY, trials=2, trial_rows=1500, iterations=40, cox_rows=1500, steps=10,
+    every=5 * EVERY, trials=3, trial_rows=1500, iterations=40, cox_rows=1500, steps=10,
     truth_steps=60,
 )  # fmt: skip
 
@@ -130,7 +133,7 @@ class Contest:
     ) -> Said:
         def make() -> Mapping[str, Array]:
             x, fresh = self._truth() if knows else (self._learnt[view], self._asked[view])
-            return _trees.boosted(x, self.known, fresh, parameters)
+            return _trees.boosted(x, self.known, fresh, parameters, self.effort.tree_rows)
 
         return self._stage(name, ("benchmarks/_trees.py", *CELLS), make, parameters)
 

@@ -8,11 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._cells import HORIZON, Array, Ints, Rows
+from benchmarks._cells import HORIZON, LANDMARKS, Array, Ints, Rows
 from benchmarks._said import Said
 from fadecast.forecast import metrics, survival
 
-LANDMARKS: Final = (20, 50, 100, 200)
 STAGES: Final = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 DRAWS: Final = 500
 RISK: Final = f"risk{HORIZON}"

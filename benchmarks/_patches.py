@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks._cells import EVERY, Array, Cells, Ints, Rows
+from benchmarks._cells import Array, Cells, Ints, Rows, drawn_cycles
 from benchmarks._hazards import Inputs, causes_seen, fit_hazards, read
 from fadecast.cell.design import N_DESIGN, encode_design
 from fadecast.learn import dataset
@@ -59,7 +59,8 @@ class Transformer(nn.Module):
 class Windows:
     """Scaled cycles of cells in half precision, and the windows that end at given cycles.
 
-    Kept are the first ``TOKENS`` cycles of a cell and one in ``EVERY`` after them.
+    Kept are the first ``TOKENS`` cycles of a cell and of those after them the ``drawn_cycles``, so
+    that a window always ends with the cycle at which it is asked.
     """
 
     def __init__(self, cells: Iterable[CellSequence], scales: Forecaster) -> None:
@@ -67,10 +68,10 @@ class Windows:
         for cell in cells:
             if valid_rows(cell.alive())[2].any():
                 one = to_rows(cell, scales)
-                age = one.age[:, 0].round().long()
-                kept = (age <= TOKENS) | (age % EVERY == 0)
+                age = one.age[:, 0].numpy().round().astype(np.int64)
+                kept = (age <= TOKENS) | np.isin(age, drawn_cycles(cell.cell_id, int(age[-1])))
                 described.append(one.described[kept, : scales.encoder.features])
-                ages.append(age[kept].numpy())
+                ages.append(age[kept])
             else:
                 ages.append(np.zeros(0, np.int64))
             design = torch.from_numpy(encode_design(cell.spec))

@@ -1,19 +1,23 @@
 """Gradient boosting: the risk by classification, the cycles left by a median regression.
 
-One set of hyper-parameters, found on validation designs, serves every view of the cells.
+One set of hyper-parameters, found on validation designs by Optuna's tree-structured Parzen
+estimator, serves every view of the cells. scikit-learn copies what it is given in double precision,
+so a model is fitted to a bounded number of rows, drawn evenly, and asked for some at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
+import optuna
 from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from benchmarks import _common
-from benchmarks._cells import Array, Rows, Table
+from benchmarks._cells import Array, Rows, Table, sampled
 from benchmarks._stages import Arrays, say
 from fadecast.forecast import metrics, survival
 
@@ -27,9 +31,14 @@ SPACE: Final[dict[str, tuple[float, float]]] = {
 }
 """Ranges that are searched, evenly in the logarithm."""
 _COUNTS: Final = ("max_iter", "max_leaf_nodes", "min_samples_leaf")
-_START: Final = (0.08, 0.8, 31.0, 50.0, 1e-3, 1.0)
+_START: Final[dict[str, float]] = {
+    "learning_rate": 0.08, "max_iter": 0.8, "max_leaf_nodes": 31, "min_samples_leaf": 50,
+    "l2_regularization": 1e-3, "max_features": 1.0,
+}  # fmt: skip
 """The first trial: what was used before anything was searched."""
 _MOST_WEIGHT: Final = 2.0
+_AT_ONCE: Final = 50_000
+"""Rows of which a model is asked at once."""
 
 
 def tuned(
@@ -47,23 +56,42 @@ def tuned(
         trials: how many. most: rows to fit; a third of that to judge. iterations: the most.
 
     Returns:
-        ``trials (trials, parameters)`` in the order of ``SPACE``, ``auroc (trials,)``.
+        ``trials (trials, parameters)`` in the order of ``SPACE``, ``auroc (trials,)``, NaN where
+        nothing is decided.
     """
     draw = np.random.default_rng(0)
     fit, judge = (
-        np.sort(draw.permutation(np.flatnonzero((label >= 0) & part))[:count])
+        sampled((label >= 0) & part, count, draw)
         for part, count in ((~held, most), (held, most // 3))
     )
-    low, high = np.log(np.array(list(SPACE.values())).T)
-    tried = np.exp(low + (high - low) * draw.random((trials, len(SPACE))))
-    tried[0] = _START
-    tried[:, list(SPACE).index("max_iter")] *= iterations
-    found = []
-    for number, values in enumerate(tried):
-        risk = risk_by(x[fit], label[fit], x[judge], named(values))
-        found.append(metrics.auroc(label[judge], risk))
-        say(f"trial {number + 1} of {trials}: {found[-1]:.4f}")
-    return {"trials": tried, "auroc": np.array(found)}
+    fitted, asked = x[fit], x[judge]
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
+    study.enqueue_trial(_START | {"max_iter": round(_START["max_iter"] * iterations)})
+    tried, found = [], []
+    for number in range(1, trials + 1):
+        trial = study.ask(ranges(iterations))
+        risk = risk_by(fitted, label[fit], asked, trial.params)
+        auroc = metrics.auroc(label[judge], risk)
+        study.tell(trial, float(np.nan_to_num(auroc, nan=0.0)))
+        tried.append([trial.params[name] for name in SPACE])
+        found.append(auroc)
+        say(f"trial {number} of {trials}: {auroc:.4f}")
+    return {"trials": np.array(tried, np.float64), "auroc": np.array(found)}
+
+
+def ranges(iterations: int) -> dict[str, BaseDistribution]:
+    """``SPACE`` for Optuna, with so many iterations at most."""
+    scale = {"max_iter": iterations}
+    found: dict[str, BaseDistribution] = {}
+    for name, (low, high) in SPACE.items():
+        low, high = (end * scale.get(name, 1) for end in (low, high))
+        found[name] = (
+            IntDistribution(round(low), round(high), log=True)
+            if name in _COUNTS
+            else FloatDistribution(low, high, log=True)
+        )
+    return found
 
 
 def named(values: NDArray[np.float64]) -> dict[str, Any]:
@@ -80,7 +108,7 @@ def chosen(tuning: Arrays) -> dict[str, Any]:
 
 def show(tuning: Arrays) -> None:
     """Print the trials."""
-    print("\nGradient boosting: trials on validation designs")
+    print("\nGradient boosting: Optuna's trials on validation designs")
     rows = [
         [str(number), f"{auroc:.4f}", *(f"{value:.3g}" for value in named(values).values())]
         for number, (values, auroc) in enumerate(
@@ -91,21 +119,26 @@ def show(tuning: Arrays) -> None:
 
 
 def boosted(
-    train: Table, known: Rows, test: Table, parameters: Mapping[str, Any]
+    train: Table, known: Rows, test: Table, parameters: Mapping[str, Any], most: int
 ) -> dict[str, Array]:
-    """Risk and median of the cycles left after every row of ``test``."""
-    label = known.label
-    risk = risk_by(train[label >= 0], label[label >= 0], test, parameters)
+    """Risk and median of the cycles left after every row of ``test``.
+
+    Either model is fitted to at most ``most`` of the rows that tell it something.
+    """
+    rows = sampled(known.label >= 0, most, np.random.default_rng(0))
+    risk = risk_by(train[rows], known.label[rows], test, parameters)
     target, weight = lives_left(known)
-    use = weight > 0
+    rows = sampled(weight > 0, most, np.random.default_rng(0))
     # Weights make scikit-learn bin by weighted quantiles, which takes minutes; often all are 1.
-    given = weight[use] if np.ptp(weight[use]) > 0 else None
-    seen = np.isfinite(train).any(0)
+    given = weight[rows] if np.ptp(weight[rows]) > 0 else None
+    part = train[rows]
+    seen = np.isfinite(part).any(0)
+    part = part[:, seen]
     model = HistGradientBoostingRegressor(
         loss="quantile", quantile=0.5, early_stopping=False, random_state=0, **parameters
     )
-    model.fit(train[use][:, seen], np.log(target[use]), given)
-    return {"risk": risk, "left": np.exp(model.predict(test[:, seen]))}
+    model.fit(part, np.log(target[rows]), given)
+    return {"risk": risk, "left": np.exp(_asked(model.predict, test, seen))}
 
 
 def risk_by(
@@ -114,10 +147,18 @@ def risk_by(
     """Probability by gradient boosting; early stopping would need cells that train nothing."""
     model = HistGradientBoostingClassifier(early_stopping=False, random_state=0, **parameters)
     seen = np.isfinite(train).any(0)
-    model.fit(train[:, seen], label)
+    train = train[:, seen]  # what was given is large, and may now be let go
+    model.fit(train, label)
     if len(model.classes_) < 2:
         return np.full(len(test), float(model.classes_[0]))
-    return np.asarray(model.predict_proba(test[:, seen])[:, 1], np.float64)
+    return _asked(lambda x: model.predict_proba(x)[:, 1], test, seen)
+
+
+def _asked(predict: Callable[[Table], Array], test: Table, seen: NDArray[np.bool_]) -> Array:
+    """``(n,)`` what a model says of the ``seen`` columns of ``test``, some rows at a time."""
+    starts = range(0, len(test), _AT_ONCE)
+    parts = [predict(test[start : start + _AT_ONCE, seen]) for start in starts]
+    return np.concatenate(parts).astype(np.float64)
 
 
 def lives_left(rows: Rows) -> tuple[Array, Array]:

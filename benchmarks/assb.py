@@ -83,7 +83,7 @@ def main() -> None:
         _pictures.save(drawn, PICTURES)
     figures = {key: value for key, value in figures.items() if np.isfinite(value)}
     targets, met = ({}, {}) if options.quick else verdicts(figures)
-    libraries = ("numpy", "scikit-learn", "torch", "lifelines")
+    libraries = ("numpy", "scikit-learn", "optuna", "torch", "lifelines")
     _common.close("assb", figures, targets, met, libraries)
 
 
@@ -120,6 +120,8 @@ def prepared(quick: bool, fresh: Path) -> Contest:
         f"{len(train)} cells to learn from, {len(held)} to choose by, {len(test)} to be judged on"
     )
     print(f"at {len(contest.rows)} cycles, {(contest.rows.label >= 0).sum()} of known outcome")
+    print(f"of {len(contest.known)} cycles to learn from or to choose by, trees are fitted to")
+    print(f"{effort.tree_rows} and Cox models to {effort.cox_rows} at most, drawn evenly")
     return contest
 
 

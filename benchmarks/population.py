@@ -1,8 +1,8 @@
 """A whole population from designs to cycle summaries on disk: time, memory, growth, and labels.
 
-The configuration is training/populations/assb.yaml, with 10⁴ cells of up to 10³ cycles and latent
-times. Wall-clock time is that of this machine under its load; CPU time over cores is what it would
-be on an idle one.
+The configuration is training/populations/assb.yaml, here with 10⁴ cells, of up to 10³ cycles and
+latent times. Wall-clock time is that of this machine under its load; CPU time over cores is what it
+would be on an idle one.
 """
 
 from __future__ import annotations
@@ -29,16 +29,15 @@ from fadecast.physics.population import Population
 from fadecast.physics.shard import Shard
 
 CONFIG = _common.ROOT / "training" / "populations" / "assb.yaml"
-QUICK = 480
+CELLS, QUICK = 10_000, 480
 CENSORED, LEAST, EXPLAINED = (0.10, 0.40), 0.05, 0.60
 MINUTES, GIGABYTES = 10.0, 2.0
 
 
 def main() -> None:
     quick = _common.options(__doc__).quick
-    config = Population.from_yaml(CONFIG)
-    if quick:
-        config = config.model_copy(update={"cells": QUICK})
+    count = QUICK if quick else CELLS
+    config = Population.from_yaml(CONFIG).model_copy(update={"cells": count})
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "population"

@@ -15,11 +15,24 @@ from hypothesis import strategies as st
 
 import fadecast
 from benchmarks import _networks, assb
-from benchmarks._cells import HORIZON, Cells, Rows, hidden_truth, judged_rows, standard, table
+from benchmarks._cells import (
+    EVERY,
+    HORIZON,
+    LANDMARKS,
+    Cells,
+    Rows,
+    drawn_cycles,
+    hidden_truth,
+    judged_rows,
+    sampled,
+    standard,
+    table,
+)
 from benchmarks._stages import Stages
 from fadecast.cell.life import CAUSES
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import INDEX
+from fadecast.physics.protocol import laboratory
 from fadecast.runtime import Session
 from tests.assb.made_up import FADE, rows_of
 from tests.bundles import bundle, session, tiny_network  # noqa: F401
@@ -47,14 +60,47 @@ def test_cells_are_read_with_their_rows_features_and_lives(cells: Cells) -> None
     found = table(cells, 10)
     rows = Rows.of(found)
     assert len(rows) == len(found["history"]) == len(found["current"]) == len(found["design"])
-    assert set(rows.cycle % 10) == {0}
-    first = rows.cell == 0
-    assert rows.cycle[first].tolist() == [10, 20, 30, 40, 50]  # it fails at 60
+    for index, cell in enumerate(cells):
+        alive = [n for n in drawn_cycles(cells.ids[index], 1000, 10) if n <= cell.life.after]
+        assert rows.cycle[rows.cell == index].tolist() == alive
+    assert rows.cycle[rows.cell == 0].max() < 60  # when it fails
     np.testing.assert_array_equal(rows.row, rows.cycle - 1)
     assert rows.anode[:2].tolist() == ["lithium", "silicon"]
     assert rows.failed.sum() == 11
     np.testing.assert_array_equal(judged_rows(cells, 10).cycle, rows.cycle)
     np.testing.assert_allclose(np.bincount(rows.cell, rows.alike), 1.0)
+
+
+@given(st.text(), st.integers(0, 400), st.sampled_from([5, 10, 25]))
+def test_one_cycle_of_every_block_is_drawn(name: str, last: int, every: int) -> None:
+    found = drawn_cycles(name, last, every)
+    np.testing.assert_array_equal((found - 1) // every, np.arange(-(-last // every)))
+    judged = drawn_cycles(name, last + every)
+    assert set(found) <= set(judged)  # who is asked at all of these knows what was learnt from
+    assert {mark for mark in LANDMARKS if mark <= last} <= set(judged)
+    np.testing.assert_array_equal(found, drawn_cycles(name, 1000, every)[: len(found)])
+
+
+def test_check_ups_are_judged_as_often_as_other_cycles(cells: Cells) -> None:
+    programs = laboratory(1000, 0.3, 0.3, 25).schedule
+    check_up = 1 + np.flatnonzero(programs == programs[7])
+    assert check_up[:3].tolist() == [8, 33, 58]
+    for every in (EVERY, 2 * EVERY):
+        drawn = [np.isin(check_up, drawn_cycles(f"cell-{i}", 1000, every)) for i in range(1000)]
+        assert np.mean(drawn) == pytest.approx(1 / every, rel=0.1)
+        assert np.mean(drawn, axis=0)[check_up > max(LANDMARKS)].min() > 0.5 / every
+    assert np.isin(judged_rows(cells).cycle, check_up).any()
+
+
+def test_of_too_many_rows_some_are_drawn_in_order() -> None:
+    chosen = np.arange(1000) % 2 == 1
+    some = sampled(chosen, 100, np.random.default_rng(0))
+    assert len(some) == 100
+    assert (np.diff(some) > 0).all()
+    assert chosen[some].all()
+    assert some.mean() == pytest.approx(500, abs=100)
+    every = sampled(chosen, 5000, np.random.default_rng(0))
+    np.testing.assert_array_equal(every, np.flatnonzero(chosen))
 
 
 def test_blind_cells_lose_the_measured_pressure_alone(cells: Cells) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lifelines import CoxPHFitter, KaplanMeierFitter
 
 from benchmarks import _cox, _hazards, _patches, _trees, assb
-from benchmarks._cells import HORIZON, Cells
+from benchmarks._cells import EVERY, HORIZON, Cells, judged_rows
 from benchmarks._said import by_kind, falls_to
 from fadecast.forecast import metrics, survival
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
@@ -95,16 +95,55 @@ def test_tuning_never_fits_to_what_it_judges_by(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(_trees, "risk_by", fake)
     found = _trees.tuned(x, label, held, 5, 100, 40)
-    again = _trees.tuned(x, label, held, 5, 100, 40)
-    np.testing.assert_array_equal(found["trials"], again["trials"])
     assert all(8 <= _trees.named(values)["max_iter"] <= 40 for values in found["trials"])
+
+
+def test_tuning_begins_with_what_was_used_before_and_is_repeatable() -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(800, 6)).astype(np.float32)
+    label = (x[:, 0] * x[:, 1] + 0.5 * draw.normal(size=800) > 0).astype(np.int64)
+    held = np.arange(800) >= 600
+    found, again = (_trees.tuned(x, label, held, 12, 600, 30) for _ in range(2))
+    for name in ("trials", "auroc"):
+        np.testing.assert_array_equal(found[name], again[name])
+    assert _trees.named(found["trials"][0]) == _trees._START | {"max_iter": 24}
+    assert len(np.unique(found["trials"], axis=0)) == 12
+    best = _trees.risk_by(x[~held], label[~held], x[held], _trees.chosen(found))
+    assert metrics.auroc(label[held], best) == found["auroc"].max() > found["auroc"][0]
+
+
+def test_a_search_goes_on_where_trials_decide_nothing() -> None:
+    x = np.random.default_rng(0).normal(size=(90, 2)).astype(np.float32)
+    nothing = np.zeros(90, np.int64)
+    found = _trees.tuned(x, nothing, np.arange(90) >= 60, 2, 60, 10)
+    assert np.isnan(found["auroc"]).all()
+    assert _trees.chosen(found) == _trees.named(found["trials"][0])
+
+
+def test_trees_are_fitted_to_so_many_rows_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_of(random_lives(60))
+    x = np.column_stack([rows.left, np.full(len(rows), np.nan)]).astype(np.float32)
+    fitted = []
+    for model in (_trees.HistGradientBoostingClassifier, _trees.HistGradientBoostingRegressor):
+        fit = model.fit
+        monkeypatch.setattr(
+            model, "fit",
+            lambda self, x, *rest, fit=fit: (fitted.append(x.shape), fit(self, x, *rest))[1],
+        )  # fmt: skip
+    parameters = {"max_iter": 5}
+    said = _trees.boosted(x, rows, x, parameters, 100)
+    assert fitted == [(100, 1), (100, 1)]
+    monkeypatch.setattr(_trees, "_AT_ONCE", 7)
+    some = _trees.boosted(x, rows, x[:20], parameters, 100)
+    for name in said:
+        np.testing.assert_array_equal(some[name], said[name][:20])
 
 
 def test_trees_tell_risk_and_life_where_one_feature_is_the_life() -> None:
     rows = rows_of(random_lives(150))
     x = rows.left[:, None].astype(np.float32)
     parameters = {"max_iter": 40, "learning_rate": 0.3, "min_samples_leaf": 5}
-    said = _trees.boosted(x, rows, x, parameters)
+    said = _trees.boosted(x, rows, x, parameters, len(x))
     known = rows.label >= 0
     pressed = known & rows.by_pressure[rows.cell]
     assert said["risk"][pressed & (rows.label == 1)].mean() > 0.5
@@ -193,6 +232,17 @@ def test_a_window_never_looks_ahead(ages: set[int], cycle: int) -> None:
     assert (np.diff(places) > 0).all()
     assert set(places) <= set(past)
     assert len(past) == 0 or places[-1] == past[-1]
+
+
+def test_a_window_ends_with_the_cycle_that_is_asked(cells: Cells) -> None:
+    scales = Forecaster(ForecasterConfig(hidden=8)).eval()
+    longest = list(cells)[-1]
+    windows = _patches.Windows([longest], scales)
+    for every in (EVERY, 2 * EVERY):
+        cycles = judged_rows([longest], every).cycle
+        for cycle in cycles:
+            ages = windows.ages[0]
+            assert ages[_patches.latest(ages, cycle)[-1]] == cycle
 
 
 def test_the_transformer_does_not_know_what_comes_after(cells: Cells) -> None:

@@ -16,6 +16,7 @@ from fadecast.errors import BundleError, ParityError
 from fadecast.export import bundle as module
 from fadecast.export import parity
 from fadecast.export.bundle import export_bundle
+from fadecast.export.card import write_card
 from fadecast.export.parity import parity_errors, require_parity, torch_forecasts
 from fadecast.runtime import Session
 from fadecast.runtime.bundle import CARD, FILES, FORECAST, GOLDEN, MANIFEST, SUMMARIZE
@@ -63,6 +64,58 @@ def test_what_is_written(tmp_path: Path) -> None:
     assert "12.5" in card
     assert "70%" in card
     assert "not recorded" not in card
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_card_shows_figures_as_tables_and_what_cannot_be_seen(tmp_path: Path) -> None:
+    metrics = {
+        "train_nll": 3.0625, "any_cycle.rmse": 1321.8, "at_100.rmse": 40.5, "at_50.rmse": 30.25,
+        "any_cycle.any_100.brier": 0.125, "any_cycle.any_50.brier": 0.25,
+        "any_cycle.any_50.auroc": 0.9125, "any_cycle.penetration.sensor_mae": 0.0784,
+        "any_cycle.silicon.coverage_90": 0.875, "at_100.over_pressure.ibs": 0.013125,
+        "at_100.any_50.brier": 0.0625,
+    }  # fmt: skip
+    sources = [
+        {"source": "simulated", "licence": "", "citation": "", "cells": {"train": 7, "test": 2}},
+        {
+            "source": "a | b",
+            "licence": "MIT",
+            "citation": "10.1/x",
+            "cells": {"train": 0, "test": 3},
+        },
+    ]
+    training = {
+        "run_id": "abc", "cells": {"train": 7, "test": 5}, "metrics": metrics, "sources": sources,
+        "config": {"split": {"seed": 31, "excluded": []}},
+    }  # fmt: skip
+    card = (_export(tmp_path / "bundle", training=training) / CARD).read_text()
+    heads = [line[3:] for line in card.splitlines() if line.startswith("## ")]
+    assert heads == ["What it is", "Data", "Figures", "Limits", "Versions", "Configuration"]
+    for row in (
+        "| simulated | 7 | 2 | own | – |",
+        r"| a \| b | 0 | 3 | MIT | 10.1/x |",
+        "|  | any cycle | at 50 | at 100 |",
+        "| rmse (cycles) | 1322 | 30.2 | 40.5 |",
+        "| any cause within 50 cycles | 0.912 | 0.25 |",
+        "| any cause within 100 cycles | – | 0.125 |",
+        "| penetration | 0.0784 |",
+        "| silicon | 0.875 |",
+        "| over-pressure | 0.0131 |",
+        "| train nll | 3.06 |",
+        "- split\n  - seed: 31\n  - excluded: –",
+    ):
+        assert row in card
+    assert card.index("within 50 cycles") < card.index("within 100 cycles")
+    assert "0.0625" not in card  # of a landmark only the ranking and the incidence are shown
+    for limit in ("60 %", "history and declared design", "No experiment anchors", "no coverage"):
+        assert limit.lower() in card.lower()
+
+
+def test_a_card_of_recorded_cells_says_nothing_of_a_simulator(session: Session) -> None:
+    recorded = session.manifest | {"virtual_sensors": [], "training": {"run_id": "abc"}}
+    assert "simulator does" in write_card(session.manifest)
+    assert "simulator does" not in write_card(recorded)
+    assert "not recorded" in write_card(recorded)
 
 
 @pytest.mark.usefixtures("quick")

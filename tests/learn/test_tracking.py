@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -18,7 +19,8 @@ from fadecast.learn import train as job
 from fadecast.learn.config import TrackingConfig, TrainConfig
 from fadecast.learn.dataset import data_digest, load_sequences
 from fadecast.learn.predict import forecast_cells
-from fadecast.learn.run import held_out_cells, load_run
+from fadecast.learn.run import RunInfo, held_out_cells, load_run, sources_of
+from fadecast.learn.split import Split
 from fadecast.learn.train import NETWORK, TrainResult, train
 from tests.learn.population import made_up_cell
 
@@ -119,6 +121,21 @@ def test_the_network_comes_back(result, config, store) -> None:
     for cell, forecast in forecast_cells(forecaster, cells).items():
         assert np.array_equal(forecast.rul, result.forecasts[cell].rul)
         assert forecast.rul.shape[1] == len(QUANTILES)
+
+
+def test_sources_are_counted_by_part_with_their_licences(tmp_path, config) -> None:
+    store = Store(tmp_path / "store", create=True)
+    origins = [("b", "MIT"), ("a", ""), ("a", ""), ("b", "MIT"), ("b", "other")]
+    for number, (source, licence) in enumerate(origins):
+        cell = made_up_cell(number, cycles=20)
+        store.write(replace(cell, metadata=replace(cell.metadata, source=source, licence=licence)))
+    names = [made_up_cell(number, cycles=20).spec.cell_id for number in range(len(origins))]
+    split = Split(train=tuple(names[:2]), validation=(), test=tuple(names[2:]))
+    found = sources_of(RunInfo(config, split, "", "", "run"), store)
+    assert [(s["source"], s["licence"], tuple(s["cells"].values())) for s in found] == [
+        ("a", "", (1, 0, 1)), ("b", "MIT", (1, 0, 1)), ("b", "other", (0, 0, 1)),
+    ]  # fmt: skip
+    assert list(found[0]["cells"]) == ["train", "validation", "test"]
 
 
 def test_another_store_is_not_taken_for_it(result, config, tmp_path) -> None:

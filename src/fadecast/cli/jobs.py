@@ -96,7 +96,7 @@ def export_run(
     """
     from fadecast.export.bundle import export_bundle
     from fadecast.learn.registry import register
-    from fadecast.learn.run import held_out_cells, load_run
+    from fadecast.learn.run import held_out_cells, load_run, sources_of
     from fadecast.learn.tracking import Run, client
     from fadecast.network.summary import Summary
 
@@ -104,8 +104,9 @@ def export_run(
     cells = Store(store or info.store)
     held_out = held_out_cells(info, cells)
     records = [record for cell in held_out if (record := cells.read(cell.cell_id)).samples]
+    training = info.to_json() | {"sources": sources_of(info, cells)}
     export_bundle(
-        Summary(), forecaster, out, training=info.to_json(),
+        Summary(), forecaster, out, training=training,
         end_of_life=info.config.data.end_of_life, held_out=held_out, records=records, key=key,
     )  # fmt: skip
     return register(Run(client(tracking), run_id), out, tracking.model)

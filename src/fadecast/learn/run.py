@@ -92,6 +92,21 @@ def load_run(run_id: str, tracking: TrackingConfig | None = None) -> tuple[Forec
     return forecaster.eval(), info
 
 
+def sources_of(info: RunInfo, store: Store) -> list[dict[str, Any]]:
+    """Where the cells of a run come from: source, licence, citation and cells by part."""
+    found: dict[tuple[str, str, str], dict[str, int]] = {}
+    parts = info.split.to_json()
+    for part, cells in parts.items():
+        for cell_id in cells:
+            of = store.metadata(cell_id)
+            counts = found.setdefault((of.source, of.licence, of.citation), dict.fromkeys(parts, 0))
+            counts[part] += 1
+    return [
+        {"source": source, "licence": licence, "citation": citation, "cells": counts}
+        for (source, licence, citation), counts in sorted(found.items())
+    ]
+
+
 def held_out_cells(info: RunInfo, store: Store) -> Cells:
     """The test cells of a run.
 
