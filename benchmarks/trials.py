@@ -24,8 +24,8 @@ from benchmarks import _common
 from benchmarks._memories import MEMORIES
 from benchmarks._said import PRESSURE, WITHIN
 from benchmarks._stages import say
-from benchmarks.assb import KEPT, QUICK_CELLS, simulate
 from benchmarks.assb import CONFIG as POPULATION
+from benchmarks.assb import KEPT, QUICK_CELLS, simulate
 from benchmarks.assb import TRAINING as CONFIG
 from fadecast.cell.life import CAUSES, PRESSURE_CAUSES
 from fadecast.forecast import metrics
