@@ -13,7 +13,7 @@ from benchmarks import _trees
 from benchmarks._cells import EVERY, VIEWS, Array, Cells, Rows, Table, hidden_truth, table
 from benchmarks._cox import cox
 from benchmarks._hazards import perceptron
-from benchmarks._networks import heard, trained
+from benchmarks._networks import Described, answers, described, learnt, restored, without_pressure
 from benchmarks._patches import transformer
 from benchmarks._said import Said, by_kind
 from benchmarks._stages import Arrays, Stages, say
@@ -77,6 +77,7 @@ class Contest:
         self._learnt = kept("features_learn", CELLS, lambda: table(self.learn, effort.every))
         self._asked = kept("features_test", CELLS, lambda: table(test, EVERY))
         self.known, self.rows = Rows.of(self._learnt), Rows.of(self._asked)
+        self._described: Described | None = None
         self.held = np.arange(len(self.learn)) >= len(train)
 
     def opponents(self) -> dict[str, Said]:
@@ -92,9 +93,7 @@ class Contest:
             "transformer", ("benchmarks/_patches.py", "benchmarks/_hazards.py", *CELLS, *NETWORKS),
             self._transformer, self._settings(),
         )  # fmt: skip
-        found["network_blind"] = self._stage(
-            "network_blind", NETWORKS, self._blind, self._settings()
-        )
+        found["network_blind"] = self.network(0, blind=True)
         truth_trees, truth_network = TRUTH
         found[truth_trees] = self._trees(truth_trees, _HISTORY, parameters, knows=True)
         found[truth_network] = self._stage(
@@ -102,11 +101,22 @@ class Contest:
         )
         return found
 
-    def network(self) -> Said:
-        """Ours, trained by the configuration."""
-        return self._stage(
-            "network", NETWORKS, lambda: self._trained(blind=False), self._settings()
-        )
+    def network(self, seed: int, *, blind: bool = False) -> Said:
+        """Ours, trained by the configuration; ``blind`` to the pressure."""
+        name = f"network_{seed}{'_blind' * blind}"
+        return self._stage(name, NETWORKS, lambda: self._network(seed, blind), self._settings())
+
+    def _network(self, seed: int, blind: bool) -> Mapping[str, Array]:
+        network, training = self.config.network, self.config.training
+        if self._described is None:
+            self._described = restored(
+                self.kept("described", NETWORKS, self._describe, given=self._settings())
+            )
+        given = without_pressure(self._described, network) if blind else self._described
+        return answers(learnt(given, network, training.model_copy(update={"seed": seed})), given)
+
+    def _describe(self) -> Arrays:
+        return described(self.train, self.held_cells, self.test, self.rows, self.config)
 
     def _stage(
         self, name: str, code: tuple[str, ...], make: Callable[[], Mapping[str, Array]],
@@ -159,12 +169,3 @@ class Contest:
             self.learn, self.known, self.held, self.test, self.rows, self.config.network,
             self.effort.steps,
         )  # fmt: skip
-
-    def _blind(self) -> Mapping[str, Array]:
-        return self._trained(blind=True)
-
-    def _trained(self, blind: bool) -> Mapping[str, Array]:
-        parts = (self.train, self.held_cells, self.test)
-        train, held, test = (p.without_pressure() if blind else p for p in parts)
-        forecast = trained(train, held, self.config)
-        return heard(forecast, test, self.rows)

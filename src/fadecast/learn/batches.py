@@ -121,6 +121,13 @@ class Rows(Dataset[Batch]):
             )
         self.batch = Batch(*map(torch.cat, zip(*parts, strict=True)))
 
+    @classmethod
+    def of(cls, batch: Batch) -> Rows:
+        """Rows that are there already."""
+        rows = cls.__new__(cls)
+        rows.batch = batch
+        return rows
+
     def __len__(self) -> int:
         return len(self.batch.age)
 
