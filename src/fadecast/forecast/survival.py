@@ -245,12 +245,12 @@ def interval_outcome(
     """Whether each predicted interval holds the life, and the weight with which that is known.
 
     What can be known of a life is min(life, τ) (the restricted life: Royston & Parmar 2013,
-    doi:10.1186/1471-2288-13-152), which is held against [min(lower, τ), min(upper, τ)]. It is settled once
-    the cell has failed or lived to ``upper``; of an interval that is open at τ, once it has lived
-    to ``lower`` or τ. Of an open interval only the lower end can be missed. So that it promises
-    what a closed one does, the misses of the upper end that are due are taken off: an open interval
-    that held counts as ``1 − tail``, one that did not as ``−tail``. Where ``lower`` lies beyond τ
-    as well, this still counts up to ``tail`` too much.
+    doi:10.1186/1471-2288-13-152), which is held against [min(lower, τ), min(upper, τ)]. It is
+    settled once the cell has failed or lived to ``upper``; of an interval that is open at τ, once
+    it has lived to ``lower`` or τ. Of an open interval only the lower end can be missed. So that it
+    promises what a closed one does, the misses of the upper end that are due are taken off: an open
+    interval that held counts as ``1 − tail``, one that did not as ``−tail``. Where ``lower`` lies
+    beyond τ as well, this still counts up to ``tail`` too much.
 
     Args:
         lower, upper: ``(n,)`` ends of the interval in cycles of life, ``lower ≤ upper``; infinity
