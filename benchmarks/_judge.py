@@ -72,17 +72,15 @@ class Judged:
         error = np.abs(self.said.left[late] / rows.left[late] - 1)
         count = np.bincount(rows.cell, self.valid, len(weight))
         among = (weight / np.maximum(count, 1))[rows.cell]
-        held, known = self._covered
+        held, known = self._covered  # cycles alike, see ``calibration``
+        known = known * weight[rows.cell]
         parts = {"": self.valid, ".flagged": self.valid & self.flagged,
                  ".unflagged": self.valid & ~self.flagged}  # fmt: skip
         return {
             "auroc": float(auroc),
             "ap": float(precision),
             "rul.mdape.cycle100": _median(error, weight[rows.cell[late]]),
-            **{
-                f"coverage90{n}": metrics.mean(held[p], (among * known)[p])
-                for n, p in parts.items()
-            },
+            **{f"coverage90{n}": metrics.mean(held[p], known[p]) for n, p in parts.items()},
             "novelty": metrics.mean(self.flagged[self.valid], among[self.valid]),
         }
 

@@ -2,10 +2,10 @@
 
 A forecast is judged only if it was valid and the cell was still known alive at its cycle: a
 forecast made after the failure is no forecast. The point estimate is the median remaining life.
-Cells count alike however many cycles they have. Censored cells are neither dropped nor called
-dead: they enter with the weights of ``survival.ipcw``; errors of a life need the life and are taken
-over the failed cells. Models whose forecasts begin at different cycles are compared on the cycles
-that they share: slice the ``Forecasts`` first.
+Cells count alike however many cycles they have; where intervals are judged, cycles do. Censored
+cells are neither dropped nor called dead: they enter with the weights of ``survival.ipcw``; errors
+of a life need the life and are taken over the failed cells. Models whose forecasts begin at
+different cycles are compared on the cycles that they share: slice the ``Forecasts`` first.
 """
 
 from __future__ import annotations
@@ -189,7 +189,8 @@ def _intervals(
     for name, (low, high) in _INTERVALS.items():
         held, weight = _interval(asked, rul, steps, until, low, high)
         cells = len(np.unique(asked.cell[weight > 0]))
-        coverage = metrics.mean(held, weight * asked.weight)
+        # Cycles alike: a weight that tells how long a cell lived would bias it.
+        coverage = metrics.mean(held, weight)
         found += decided(when, "", cells, **{name: coverage})
     share = metrics.mean(weight > 0, asked.weight)
     width = metrics.mean(rul[:, -1] - rul[:, 0], asked.weight)

@@ -250,7 +250,8 @@ def interval_outcome(
     it has lived to ``lower`` or τ. Of an open interval only the lower end can be missed. So that it
     promises what a closed one does, the misses of the upper end that are due are taken off: an open
     interval that held counts as ``1 − tail``, one that did not as ``−tail``. Where ``lower`` lies
-    beyond τ as well, this still counts up to ``tail`` too much.
+    beyond τ as well, this still counts up to ``tail`` too much. What is asked from τ on weighs
+    nothing.
 
     Args:
         lower, upper: ``(n,)`` ends of the interval in cycles of life, ``lower ≤ upper``; infinity
@@ -271,7 +272,9 @@ def interval_outcome(
     # A censored cell decides only once it has outlived the upper end: of an open interval, a hit.
     ends_before = np.where(failed > 0, np.minimum(alive, until) <= upper, open_end)
     held = (ends_after & ends_before).astype(np.float64)
-    weight = ipcw(time, failed, np.where(open_end, lower, upper), followed, entry)
+    entry = np.broadcast_to(np.asarray(entry, np.float64), time.shape)
+    asked, settled, weight = entry < until, np.where(open_end, lower, upper), np.zeros(len(time))
+    weight[asked] = ipcw(time[asked], failed[asked], settled[asked], followed, entry[asked])
     return held - tail * open_end, weight
 
 
