@@ -59,15 +59,16 @@ def test_the_perfect_forecast_has_no_error_and_every_figure_its_name() -> None:
 
 
 def test_true_quantiles_are_found_to_hold_what_they_promise() -> None:
-    """After every 20th cycle of cells of two kinds, half of them lost before they failed."""
+    """After every 60th cycle of cells of two kinds, half of them lost before they failed."""
     draw, n, shape = np.random.default_rng(0), 20_000, 1.5
-    scale = draw.choice([100.0, 400.0], n)
-    life, lost = scale * draw.weibull(shape, n), np.minimum(draw.exponential(200, n), 500)
-    lives = [(max(t - 1e-6, 0), t, PRESSURE) if t <= c else (c, np.inf, -1)
+    scale = draw.choice([300.0, 1200.0], n)
+    life = np.ceil(scale * draw.weibull(shape, n))
+    lost = np.minimum(np.ceil(draw.exponential(600, n)), 1500)
+    lives = [(t - 1, t, PRESSURE) if t <= c else (c, np.inf, -1)
              for t, c in zip(life, lost, strict=True)]  # fmt: skip
     assert np.mean(life <= lost) < 0.55
-    anode = np.where(scale > 100, "silicon", "lithium").tolist()
-    rows = rows_of(lives, every=20, anode=anode)
+    anode = np.where(scale > 300, "silicon", "lithium").tolist()
+    rows = rows_of(lives, every=60, cycles=2000, anode=anode)
     own, used = scale[rows.cell], (rows.cycle / scale[rows.cell]) ** shape
     low, high = (own * (used - np.log(q)) ** (1 / shape) - rows.cycle for q in (0.95, 0.05))
     said = Said(np.zeros(len(rows)), low, low, high)
