@@ -10,7 +10,7 @@ from crepes import ConformalRegressor
 from fadecast.cell.design import N_DESIGN
 from fadecast.forecast.forecast import EDGES, QUANTILES
 from fadecast.learn.calibrate import ENOUGH, fit_intervals
-from fadecast.network.calibration import ANODE
+from fadecast.network.calibration import ANODE, FARTHEST, STRETCH
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
 
 ROWS = 20_000
@@ -44,9 +44,13 @@ def fitted(
     return forecaster
 
 
+def levels_of(forecaster: Forecaster, design: torch.Tensor) -> torch.Tensor:
+    return forecaster.intervals(design, torch.zeros(len(design), 1))
+
+
 def coverage(forecaster: Forecaster, time: torch.Tensor, design: torch.Tensor) -> list[float]:
     """Share of lives below each quantile, read as a forecast is."""
-    levels = forecaster.intervals(design)
+    levels = levels_of(forecaster, design)
     rul, _, _ = forecaster.readout(told(len(time)), levels)
     return [float((time <= rul[:, i]).float().mean()) for i in range(len(QUANTILES))]
 
@@ -67,7 +71,7 @@ def test_uncensored_levels_are_the_empirical_quantiles() -> None:
     forecaster = fitted(time, torch.full((ROWS,), 1e9).clamp(max=1e9), design)
     spent = np.minimum(time.numpy(), EDGES[-1]) * np.log(2) / 200
     wanted = np.quantile(spent, QUANTILES, method="higher")
-    np.testing.assert_allclose(forecaster.intervals(design[:1])[0], wanted, rtol=1e-3)
+    np.testing.assert_allclose(levels_of(forecaster, design[:1])[0], wanted, rtol=1e-3)
 
 
 @pytest.mark.parametrize("cells", [97, 250, 1002])
@@ -86,7 +90,7 @@ def test_levels_are_those_of_an_independent_library(cells: int) -> None:
         score = theirs.predict_int(
             np.zeros(2), bins=np.arange(2), confidence=max(quantile, 1 - quantile)
         )
-        ours = forecaster.intervals(design[[0, -1]])[:, i].numpy()
+        ours = levels_of(forecaster, design[[0, -1]])[:, i].numpy()
         if quantile == 0.5:  # not corrected: one of the two neighbours
             wanted = [np.quantile(spent[anode == a], 0.5) for a in range(2)]
             np.testing.assert_allclose(ours, wanted, rtol=5 / cells)
@@ -118,7 +122,25 @@ def test_anodes_have_their_own_unless_too_few_failed() -> None:
     held = coverage(forecaster, fresh[own], design[own])
     np.testing.assert_allclose(held, QUANTILES, atol=0.02)
     assert not forecaster.intervals.by_anode[NEW].any()
-    assert (forecaster.intervals(design).diff(dim=1) > 0).all()
+    assert (levels_of(forecaster, design).diff(dim=1) > 0).all()
+
+
+def test_novelty_stretches_and_nothing_before_it_does() -> None:
+    intervals = Forecaster(ForecasterConfig(hidden=8)).intervals
+    intervals.by_anode[SLOW] = torch.tensor([-0.02, 0.0, 0.1, 0.2, 0.3])
+    novelty = torch.tensor([0.0, 0.5, 1.0, 1.01, 1.3, 1.6, FARTHEST, 50.0])[:, None]
+    design = torch.zeros(len(novelty), N_DESIGN)
+    design[:, SLOW] = 1
+    levels = intervals(design, novelty)
+    assert (levels[:3] == intervals.common + intervals.by_anode[SLOW]).all()
+    assert (levels > 0).all()
+    assert (levels.diff(dim=1) > 0).all()
+    low, middle, high = levels[2:, :2], levels[:, 2], levels[2:, 3:]
+    assert (low.diff(dim=0)[:-1] < 0).all()
+    assert (high.diff(dim=0)[:-1] > 0).all()
+    assert (middle == middle[0]).all()
+    assert torch.equal(levels[-1], levels[-2])
+    np.testing.assert_allclose(levels[-1] / levels[0], STRETCH, rtol=1e-5)
 
 
 def test_what_censoring_hides_keeps_its_nominal_place() -> None:

@@ -152,7 +152,7 @@ class Forecaster(nn.Module):
         forecast = ForecastTensors(
             rul, risk, incidence,
             self._health(out[3], 1 + out[0]).squeeze(1),
-            self.novelty(out[3], self.encoder.strangeness(design)).squeeze(1),
+            self._novelty(out[3], design).squeeze(1),
             valid.squeeze(1), *self.virtual(out[3]),
         )  # fmt: skip
         return torch.cat([age, kept], 1), forecast
@@ -186,7 +186,9 @@ class Forecaster(nn.Module):
     def read(self, memory: Tensor, design: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What rows of memory ``(B, width)`` say, as ``Readout`` does."""
         hazards = log_hazards(self.recalibration(self.hazards(memory)), self.hazards.least())
-        answers: tuple[Tensor, Tensor, Tensor] = self.readout(hazards, self.intervals(design))
+        answers: tuple[Tensor, Tensor, Tensor] = self.readout(
+            hazards, self.intervals(design, self._novelty(memory, design))
+        )
         return answers
 
     def sequence(self, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor) -> Hidden:
@@ -210,6 +212,10 @@ class Forecaster(nn.Module):
 
     def _tracked(self, features: Tensor) -> Tensor:
         return features.index_select(-1, self.encoder.tracked)
+
+    def _novelty(self, memory: Tensor, design: Tensor) -> Tensor:
+        novelty: Tensor = self.novelty(memory, self.encoder.strangeness(design))
+        return novelty
 
     def _health(self, memory: Tensor, capacity: Tensor) -> Tensor:
         """The last measured capacity, corrected by the memory."""
