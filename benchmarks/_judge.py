@@ -59,6 +59,10 @@ class Judged:
         known = self.rows.label >= 0
         return Ranked(self.rows.label[known], self.said.risk[known])
 
+    @cached_property
+    def _covered(self) -> tuple[Array, Array]:
+        return covered(self.said, self.rows)
+
     def figures(self, weight: Array | None = None) -> Figures:
         """All figures with ``m`` cells of this weight; what nothing decides is NaN."""
         rows = self.rows
@@ -68,15 +72,15 @@ class Judged:
         error = np.abs(self.said.left[late] / rows.left[late] - 1)
         count = np.bincount(rows.cell, self.valid, len(weight))
         among = (weight / np.maximum(count, 1))[rows.cell]
-        decided, inside = covered(self.said, rows)
-        decided = decided & self.valid
-        parts = {"": decided, ".flagged": decided & self.flagged,
-                 ".unflagged": decided & ~self.flagged}  # fmt: skip
+        held, known = self._covered  # cycles alike, see ``calibration``
+        known = known * weight[rows.cell]
+        parts = {"": self.valid, ".flagged": self.valid & self.flagged,
+                 ".unflagged": self.valid & ~self.flagged}  # fmt: skip
         return {
             "auroc": float(auroc),
             "ap": float(precision),
             "rul.mdape.cycle100": _median(error, weight[rows.cell[late]]),
-            **{f"coverage90{n}": metrics.mean(inside[p], among[p]) for n, p in parts.items()},
+            **{f"coverage90{n}": metrics.mean(held[p], known[p]) for n, p in parts.items()},
             "novelty": metrics.mean(self.flagged[self.valid], among[self.valid]),
         }
 

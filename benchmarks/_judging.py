@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._cells import HORIZON, LANDMARKS, Array, Ints, Rows
-from benchmarks._said import Said
+from benchmarks._said import HIGH, Said
 from fadecast.forecast import metrics, survival
+from fadecast.forecast.forecast import LONGEST, QUANTILES
 
 STAGES: Final = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 DRAWS: Final = 500
@@ -64,39 +65,51 @@ def remaining_life(name: str, said: Said, rows: Rows) -> Figures:
     return figures
 
 
-def covered(said: Said, rows: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """``(n,)`` whether the 90 % interval is decided, and whether it held the life.
+def covered(said: Said, rows: Rows, cells: NDArray[np.bool_] | None = None) -> tuple[Array, Array]:
+    """``(n,)`` whether the 90 % interval held, and the weight with which that is known.
 
-    An interval is decided by a failure, or by a cell that outlived it.
+    Args:
+        cells: ``(m,)`` which cells are judged, by what is known of their follow-up; all when
+            ``None``. The others weigh nothing.
     """
     assert said.low is not None
     assert said.high is not None
-    after, until = rows.after[rows.cell], rows.until[rows.cell]
-    low, high = said.low + rows.cycle, said.high + rows.cycle
-    inside = (until >= low) & (after <= high)  # a failure, too, is known as an interval
-    return rows.failed[rows.cell] | (after > high), inside
+    cell, time, failed = rows.cell, rows.time, rows.failed
+    own = np.ones(len(time), bool) if cells is None else cells
+    held, weight = survival.interval_outcome(
+        said.low + rows.cycle, np.where(said.high < LONGEST, said.high + rows.cycle, np.inf),
+        time[cell], failed[cell], survival.censoring(time[own], failed[own]), rows.cycle,
+        after=rows.after[cell], until=survival.horizon(time[own], failed[own]),
+        tail=1 - QUANTILES[HIGH],
+    )  # fmt: skip
+    return held, weight * own[cell]
 
 
 def calibration(said: Said, rows: Rows) -> Figures:
-    """Coverage of the 90 % intervals where it is decided, and the error of the risk.
+    """Coverage of the 90 % intervals and the error of the risk.
 
-    Coverage is of cells alike: overall, by stage of the lives that were seen to end, by anode,
-    tier and protocol.
+    Overall, by anode, tier and protocol it is freed of the censoring, and cycles count alike: were
+    it cells, the weight of a cycle would tell how short a life is, and right intervals would seem
+    to be outlived too rarely. By stage it is of cells alike that were seen to fail, and tells how
+    the others fare only where all did.
     """
     known = rows.label >= 0
     error = metrics.calibration_error(rows.label[known], said.risk[known])
-    cell, failed = rows.cell, rows.failed[rows.cell]
-    decided, inside = covered(said, rows)
-    parts = {"overall": decided}
+    cell = rows.cell
+    held, weight = covered(said, rows)
+    figures = {
+        f"{RISK}.calibration_error": error,
+        "coverage90.overall": metrics.mean(held, weight),
+    }
     share = rows.cycle / rows.time[cell]
     for first, last in STAGES:
-        parts[f"stage{last:.2f}"] = decided & failed & (share > first) & (share <= last)
+        part = rows.failed[cell] & (share > first) & (share <= last)
+        alike = 1 / np.bincount(cell[part], minlength=len(rows.cause))[cell[part]]
+        figures[f"coverage90.stage{last:.2f}"] = metrics.mean(held[part] > 0, alike)
     for kind in (rows.anode, rows.tier, rows.protocol):
-        parts |= {str(name): decided & (kind == name)[cell] for name in np.unique(kind)}
-    figures = {f"{RISK}.calibration_error": error}
-    for name, part in parts.items():
-        weight = 1 / np.bincount(cell[part], minlength=len(rows.cause))[cell[part]]
-        figures[f"coverage90.{name}"] = metrics.mean(inside[part], weight)
+        for name in np.unique(kind):
+            held, weight = covered(said, rows, kind == name)
+            figures[f"coverage90.{name}"] = metrics.mean(held, weight)
     return figures
 
 

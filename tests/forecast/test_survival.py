@@ -282,29 +282,61 @@ def test_interval_outcome_counts_only_what_is_decided() -> None:
     assert list(weight > 0) == [True, True, True, False, True, False]
 
 
-def test_an_interval_beyond_all_follow_up_decides_nothing_even_for_a_failed_cell() -> None:
-    """Its counterparts that live on are never seen, so counting the failed alone would flatter."""
-    time, failed = np.array([3.0, 8.0, 8.0]), np.array([1, 1, 0])
+def test_an_interval_beyond_the_follow_up_is_judged_at_its_lower_end() -> None:
+    """A failed cell alone would flatter: its counterparts that live on are never seen to the end.
+    So the upper end's misses that are due are taken off all."""
+    time, failed = np.array([3.0, 8.0, 8.0, 2.0, 3.0]), np.array([1, 1, 0, 1, 0])
     followed = survival.censoring(time, failed)
-    upper = np.array([9.0, 8.0, 8.0])
-    _, weight = survival.interval_outcome(np.ones(3), upper, time, failed, followed)
-    assert list(weight > 0) == [False, True, True]
-
-
-def test_coverage_is_recovered_under_censoring() -> None:
-    rng = np.random.default_rng(5)
-    life, end = rng.exponential(100, 20_000), rng.exponential(150, 20_000)
-    time, failed = np.minimum(life, end), life <= end
-    upper = rng.choice([60.0, 120.0, 200.0], 20_000)
-    truth = np.mean((life >= 10) & (life <= upper))
-    followed = survival.censoring(time, failed)
-    covered, weight = survival.interval_outcome(
-        np.full(20_000, 10.0), upper, time, failed, followed
+    lower, upper = np.array([2.0, 9, 4, 3, 4]), np.array([np.inf, 12, 12, 9, 9])
+    held, weight = survival.interval_outcome(
+        lower, upper, time, failed, followed, until=8.0, tail=0.05
     )
-    assert metrics.mean(covered, weight) == pytest.approx(truth, abs=0.01)
-    assert (
-        abs(np.mean(((time >= 10) & (time <= upper))[failed]) - truth) > 0.03
-    )  # dropping is wrong
+    np.testing.assert_allclose(held, [0.95, 0.95, 0.95, -0.05, 0.95])
+    assert list(weight > 0) == [True, True, True, True, False]
+
+
+def test_a_failure_between_two_cycles_is_known_as_an_interval() -> None:
+    time, after = np.full(4, 20.0), np.full(4, 10.0)
+    followed = survival.censoring(time, np.ones(4))
+    ends = np.array([2.0, 15, 21, 12]), np.array([9.0, 16, 30, 14])
+    held, weight = survival.interval_outcome(*ends, time, np.ones(4), followed, after=after)
+    assert held.tolist() == [0, 1, 0, 1]
+    assert weight.tolist() == [1, 1, 1, 1]
+
+
+def test_lives_are_judged_while_enough_cells_are_followed() -> None:
+    everyone = np.full(100, 50.0)
+    assert survival.horizon(everyone, np.ones(100)) == np.inf
+    assert survival.horizon(everyone, np.zeros(100)) == 50
+    early = np.where(np.arange(100) < 50, 7.0, 50.0)
+    assert survival.horizon(early, early > 7) == np.inf  # half of them left early, the rest failed
+    late = np.arange(1.0, 101)
+    assert survival.horizon(late, np.arange(100) % 2) == 91  # nine are left
+    assert survival.horizon([3.0, 5.0], [0, 1]) == np.inf
+
+
+def test_coverage_of_true_quantiles_is_what_they_promise_under_censoring() -> None:
+    """Cells of a long-lived and a short-lived kind, most of them lost on the way, the others taken
+    off at cycle 300; asked at a cycle in the beginning, and told the true quantiles."""
+    rng, n = np.random.default_rng(1), 100_000
+    scale, entry = rng.choice([60.0, 200.0], n), rng.uniform(0, 20, n)
+    life = entry + scale * rng.lognormal(0, 0.9, n)
+    lost = np.minimum(rng.exponential(60, n), 300)
+    time, failed = np.minimum(life, lost), life <= lost
+    lower, upper = entry + scale * np.exp(0.9 * stats.norm.ppf([[0.05], [0.95]]))
+    followed, until = survival.censoring(time, failed), survival.horizon(time, failed)
+    assert until == pytest.approx(300, abs=10)
+    assert np.mean(failed) < 0.3
+    alive = time > entry
+    told = [x[alive] for x in (lower, upper, time, failed)]
+    held, weight = survival.interval_outcome(*told, followed, entry[alive], until=until, tail=0.05)
+    assert metrics.mean(held, weight) == pytest.approx(0.9, abs=0.006)
+    for part in (told[1] < until, told[1] >= until):
+        assert metrics.mean(held[part], weight[part]) == pytest.approx(0.9, abs=0.01)
+    # Those that are settled alone, and those that failed or outlived their interval, are too few.
+    assert np.mean(held[weight > 0]) < 0.891
+    decided = told[3] | (told[2] > told[1])
+    assert np.mean(((told[0] <= told[2]) & (told[2] <= told[1]))[decided]) < 0.87
 
 
 def test_bad_shapes_are_named() -> None:

@@ -16,6 +16,7 @@ from fadecast.network.forecaster import Forecaster, ForecasterConfig, valid_cycl
 from fadecast.network.heads import N_CAUSES, N_INTERVALS, Readout, log_hazards
 
 DISCHARGE = INDEX["discharge_throughput"]
+MEDIAN = QUANTILES.index(0.5)
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +185,11 @@ def test_fields_and_designs_never_trained_on_are_ignored() -> None:
     strange = design.clone()
     strange[:, 9] = 1
     c = forecaster.forecast_sequence(values, observed, strange, elapsed)
-    assert torch.equal(b.rul, c.rul)
+    assert torch.equal(b.risk, c.risk)
+    assert torch.equal(b.rul[..., MEDIAN], c.rul[..., MEDIAN])
     assert (c.novelty > b.novelty + 0.99).all()
+    assert (c.rul[..., 0] < b.rul[..., 0]).all()
+    assert (c.rul[..., -1] > b.rul[..., -1]).all()
 
 
 def test_novelty_is_one_at_the_99th_centile_and_large_far_away(network: Forecaster) -> None:

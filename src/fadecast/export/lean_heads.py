@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from fadecast.network.calibration import Novelty
+from fadecast.network.calibration import FARTHEST, Novelty
 from fadecast.network.encoder import Encoder
 from fadecast.network.forecaster import Forecaster
 from fadecast.network.heads import (
@@ -100,6 +100,7 @@ class LeanReadout(nn.Module):
 
         intervals = forecaster.intervals
         self.levels = Linear(intervals.by_anode, intervals.common)
+        self.stretch = Linear(intervals.stretch[None], 1 - intervals.stretch)
         self._whiten(forecaster.novelty, forecaster.encoder)
 
     def _shape(
@@ -167,9 +168,14 @@ class LeanReadout(nn.Module):
         fails = hazard * (torch.matmul(torch.exp(log_survival), self.falls) / leave)
         incidence = torch.matmul(fails, self.cumulative)
         risk = torch.matmul(self.total, torch.matmul(fails, self.pick))
-        levels = self.levels(design).unsqueeze(2)
+        novelty = torch.linalg.vector_norm(
+            self.whiten(x, self.strange(design)), dim=1, keepdim=True
+        )
+        levels = self.levels(design) * self.stretch(novelty.clamp(1.0, FARTHEST))
+        levels = levels.unsqueeze(2)
         share = ((levels + log_survival) / leave).clamp(0.0, 1.0)
         rul = torch.matmul(share, self.widths).squeeze(2)
-        novelty = torch.linalg.vector_norm(self.whiten(x, self.strange(design)), dim=1)
         soh = self.health(x).squeeze(1)
-        return rul, risk, incidence, soh, novelty, self.mean(shape), self.spread(shape)
+        return (
+            rul, risk, incidence, soh, novelty.squeeze(1), self.mean(shape), self.spread(shape)
+        )  # fmt: skip

@@ -2,10 +2,10 @@
 
 A forecast is judged only if it was valid and the cell was still known alive at its cycle: a
 forecast made after the failure is no forecast. The point estimate is the median remaining life.
-Cells count alike however many cycles they have. Censored cells are neither dropped nor called
-dead: they enter with the weights of ``survival.ipcw``; errors of a life need the life and are taken
-over the failed cells. Models whose forecasts begin at different cycles are compared on the cycles
-that they share: slice the ``Forecasts`` first.
+Cells count alike however many cycles they have; where intervals are judged, cycles do. Censored
+cells are neither dropped nor called dead: they enter with the weights of ``survival.ipcw``; errors
+of a life need the life and are taken over the failed cells. Models whose forecasts begin at
+different cycles are compared on the cycles that they share: slice the ``Forecasts`` first.
 """
 
 from __future__ import annotations
@@ -80,10 +80,12 @@ def evaluate(
         np.concatenate([whole[r] for whole, r in zip(each, rows, strict=True)])
         for each in zip(*sensed, strict=True)
     )
-    steps = followed([lives[name] for name in forecasts])
+    own = [lives[name] for name in forecasts]
+    steps = followed(own)
+    until = survival.horizon([life.cycle for life in own], [life.failed for life in own])
     found = [
         *_life(asked, rul[:, _MEDIAN], "any_cycle"),
-        *_intervals(asked, rul, steps, "any_cycle"),
+        *_intervals(asked, rul, steps, until, "any_cycle"),
         *_risks(asked, risk, steps, "any_cycle"),
         *_sensors(asked, off, held, "any_cycle"),
     ]
@@ -93,13 +95,13 @@ def evaluate(
         incidence = [parts[c].incidence[r] for c, r in zip(here.cell, here.row, strict=True)]
         found += [
             *_life(here, rul[at, _MEDIAN], when),
-            *_intervals(here, rul[at], steps, when),
+            *_intervals(here, rul[at], steps, until, when),
             *_ranking(here, rul[at, _MEDIAN], when),
             *_incidences(here, np.array(incidence, np.float64), when),
             *_risks(here, risk[at], steps, when),
             *_sensors(here, off[at], held[at], when),
         ]
-    inside = _interval(asked, rul, steps, *_INTERVALS["coverage_90"])
+    inside = _interval(asked, rul, steps, until, *_INTERVALS["coverage_90"])
     return Scorecard(tuple(found), _cells(list(forecasts), lives, asked, rul[:, _MEDIAN], inside))
 
 
@@ -169,22 +171,26 @@ def _life(asked: Asked, rul: Floats, when: str) -> list[Figure]:
 
 
 def _interval(
-    asked: Asked, rul: Floats, steps: survival.Steps, low: int, high: int
-) -> tuple[NDArray[np.bool_], Floats]:
+    asked: Asked, rul: Floats, steps: survival.Steps, until: float, low: int, high: int
+) -> tuple[Floats, Floats]:
     """Whether the interval between two quantiles of ``rul (n, 5)`` held, and the weight of that."""
     life = asked.cycle[:, None] + np.where(rul >= LONGEST, np.inf, rul)
     return survival.interval_outcome(
-        life[:, low], life[:, high], asked.time, asked.failed, steps, asked.cycle
-    )
+        life[:, low], life[:, high], asked.time, asked.failed, steps, asked.cycle,
+        after=asked.after, until=until, tail=1 - QUANTILES[high],
+    )  # fmt: skip
 
 
-def _intervals(asked: Asked, rul: Floats, steps: survival.Steps, when: str) -> list[Figure]:
+def _intervals(
+    asked: Asked, rul: Floats, steps: survival.Steps, until: float, when: str
+) -> list[Figure]:
     """Coverage and width of the intervals between the quantiles ``rul (n, 5)``."""
     found: list[Figure] = []
     for name, (low, high) in _INTERVALS.items():
-        covered, weight = _interval(asked, rul, steps, low, high)
+        held, weight = _interval(asked, rul, steps, until, low, high)
         cells = len(np.unique(asked.cell[weight > 0]))
-        coverage = metrics.mean(covered, weight * asked.weight)
+        # Cycles alike: a weight that tells how long a cell lived would bias it.
+        coverage = metrics.mean(held, weight)
         found += decided(when, "", cells, **{name: coverage})
     share = metrics.mean(weight > 0, asked.weight)
     width = metrics.mean(rul[:, -1] - rul[:, 0], asked.weight)
@@ -282,7 +288,7 @@ def _cells(
     lives: Mapping[str, Life],
     asked: Asked,
     rul: Floats,
-    held: tuple[NDArray[np.bool_], Floats] | None,
+    held: tuple[Floats, Floats] | None,
 ) -> tuple[CellScore, ...]:
     """One entry per cell; ``rul (n,)`` is the point estimate, ``held`` the 5–95 % interval's."""
     error = (asked.cycle + rul - asked.time) / np.maximum(asked.time, 1.0)
@@ -290,7 +296,7 @@ def _cells(
     for name, own in zip(names, asked.by_cell(len(names)), strict=True):
         life, judged = lives[name], own.stop - own.start
         known = life.failed and judged > 0
-        share = metrics.mean(held[0][own], held[1][own]) if held else float("nan")
+        share = metrics.mean(held[0][own] > 0, held[1][own]) if held else float("nan")
         out.append(
             CellScore(
                 name,

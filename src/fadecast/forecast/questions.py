@@ -34,6 +34,7 @@ class Asked:
         row: ``(n,)`` row of the cell's forecasts.
         cycle: ``(n,)`` cycle after which the forecast was made.
         time: ``(n,)`` cycle of failure, or the last one known alive.
+        after: ``(n,)`` the last one known alive, of a failed cell too.
         cause: ``(n,)`` index of the cause, −1 for a censored cell.
     """
 
@@ -41,6 +42,7 @@ class Asked:
     row: NDArray[np.int64]
     cycle: Floats
     time: Floats
+    after: Floats
     cause: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -94,7 +96,7 @@ def ask(
             f"no life is known of {len(unknown)} cells: {unknown[:5]}" if unknown else "no cells",
             fix="Give forecasts and the lives of the same cells",
         )
-    cell, row, cycle, time, cause = [], [], [], [], []
+    cell, row, cycle, time, after, cause = [], [], [], [], [], []
     for index, (name, counts) in enumerate(cycles.items()):
         life, count = lives[name], np.atleast_1d(np.asarray(counts, np.float64))
         alive = count <= life.after
@@ -103,8 +105,9 @@ def ask(
         row.append(rows)
         cycle.append(count[rows])
         time.append(np.full(len(rows), life.cycle, np.float64))
+        after.append(np.full(len(rows), life.after, np.float64))
         cause.append(np.full(len(rows), -1 if life.cause is None else CAUSES.index(life.cause)))
-    return Asked(*map(np.concatenate, (cell, row, cycle, time, cause)))
+    return Asked(*map(np.concatenate, (cell, row, cycle, time, after, cause)))
 
 
 def followed(lives: Iterable[Life]) -> survival.Steps:

@@ -10,12 +10,16 @@ censoring is independent of the life to come.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fadecast.errors import CheckError
 from fadecast.forecast.metrics import Floats, aligned
+
+FOLLOWED: Final = 20
+"""Cells that must still be followed for a life to be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +216,20 @@ def integrated_brier(curve: ArrayLike, at: ArrayLike) -> float:
     return float(np.trapezoid(scores, times) / (times[-1] - times[0]))
 
 
+def horizon(time: ArrayLike, failed: ArrayLike) -> float:
+    """Cycle τ until which lives can be judged: the first censoring after which fewer than
+    ``FOLLOWED`` cells (a tenth of them, if there are fewer) are still followed; infinity if there
+    is none.
+
+    Beyond it, what became of cells is known of too few to stand for the others.
+    """
+    time, failed = aligned(time=time, failed=failed)
+    enough = min(FOLLOWED, len(time) / 10)
+    lost = np.unique(time[failed == 0])
+    beyond = len(time) - np.searchsorted(np.sort(time), lost, "right")
+    return float(lost[beyond < enough].min(initial=np.inf))
+
+
 def interval_outcome(
     lower: ArrayLike,
     upper: ArrayLike,
@@ -219,29 +237,48 @@ def interval_outcome(
     failed: ArrayLike,
     followed: Steps,
     entry: ArrayLike = 0.0,
-) -> tuple[NDArray[np.bool_], Floats]:
+    *,
+    after: ArrayLike | None = None,
+    until: float = np.inf,
+    tail: float = 0.0,
+) -> tuple[Floats, Floats]:
     """Whether each predicted interval holds the life, and the weight with which that is known.
 
-    A failed cell decides; a censored one that outlived ``upper`` decides too (the interval was too
-    short); one censored inside or below its interval decides nothing, weight 0. An ``upper`` of
-    infinity is open: outliving ``lower`` is then a hit.
+    What can be known of a life is min(life, τ) (the restricted life: Royston & Parmar 2013,
+    doi:10.1186/1471-2288-13-152), which is held against [min(lower, τ), min(upper, τ)]. It is
+    settled once the cell has failed or lived to ``upper``; of an interval that is open at τ, once
+    it has lived to ``lower`` or τ. Of an open interval only the lower end can be missed. So that it
+    promises what a closed one does, the misses of the upper end that are due are taken off: an open
+    interval that held counts as ``1 − tail``, one that did not as ``−tail``. Where ``lower`` lies
+    beyond τ as well, this still counts up to ``tail`` too much. What is asked from τ on weighs
+    nothing.
 
     Args:
-        lower, upper: ``(n,)`` ends of the interval in cycles of life, ``lower ≤ upper``.
+        lower, upper: ``(n,)`` ends of the interval in cycles of life, ``lower ≤ upper``; infinity
+            is an open end.
         time, failed, followed, entry: as in ``ipcw``.
+        after: ``(n,)`` cycle at which a failed cell was last known alive, if not ``time``.
+        until: τ, in cycles of life (see ``horizon``).
+        tail: probability beyond the upper end.
 
     Returns:
-        ``covered (n,)`` bool and ``weight (n,)``; their ``metrics.mean`` is the coverage.
+        ``held (n,)`` and ``weight (n,)``; their ``metrics.mean`` is the coverage.
     """
     lower, upper, time, failed = aligned(lower=lower, upper=upper, time=time, failed=failed)
-    open_end = np.isinf(upper)
-    until = np.where(open_end, lower, upper)
-    inside = (lower <= time) & (time <= upper)
-    covered = np.where(failed > 0, inside, open_end)
-    return covered, ipcw(time, failed, until, followed, entry)
+    alive = time if after is None else np.asarray(after, np.float64)
+    open_end = upper >= until
+    lower = np.minimum(lower, until)
+    ends_after = (lower <= np.minimum(time, until)) | (failed == 0)
+    # A censored cell decides only once it has outlived the upper end: of an open interval, a hit.
+    ends_before = np.where(failed > 0, np.minimum(alive, until) <= upper, open_end)
+    held = (ends_after & ends_before).astype(np.float64)
+    entry = np.broadcast_to(np.asarray(entry, np.float64), time.shape)
+    asked, settled, weight = entry < until, np.where(open_end, lower, upper), np.zeros(len(time))
+    weight[asked] = ipcw(time[asked], failed[asked], settled[asked], followed, entry[asked])
+    return held - tail * open_end, weight
 
 
 __all__ = [
-    "Steps", "aalen_johansen", "brier_curve", "censoring", "concordance", "integrated_brier",
-    "interval_outcome", "ipcw", "kaplan_meier",
+    "Steps", "aalen_johansen", "brier_curve", "censoring", "concordance", "horizon",
+    "integrated_brier", "interval_outcome", "ipcw", "kaplan_meier",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import Final
 
 import torch
@@ -19,9 +20,11 @@ from fadecast.network.heads import log_hazards
 SCALES: Final = (0.1, 10.0)
 """Bounds of the scale of a spread: farther than that, cells are too few or a network is no use."""
 
-
-ENOUGH: Final = 200
-"""Failed rows from which an anode's intervals are its own."""
+_ROUNDING: Final = 1e-9
+"""A share that differs less is the same."""
+ENOUGH: Final = 40
+"""Failed cells from which an anode's intervals are its own: two of them lie below the first
+quantile."""
 
 
 def fit_recalibration(
@@ -73,41 +76,55 @@ def fit_intervals(
     until: Tensor,
     failed: Tensor,
     design: Tensor,
+    cell: Tensor,
 ) -> None:
     """Fit where the quantiles of the remaining life are read, on cells that trained nothing.
 
-    Rows of a cell are alike, and their number is not corrected for: coverage is that of the average
-    cycle of many like cells.
+    Coverage is that of the average cycle. Rows of a cell are alike: what is corrected for is the
+    number of cells that failed, n. As in split conformal prediction, quantiles below the median are
+    those of ⌊(n + 1) q⌋ / n and above it of ⌈(n + 1) q⌉ / n; where there is no such one, nominal.
 
     Args:
         log_hazards: ``(N, J, K + 1)`` recalibrated, one row a cell and cycle.
         after, until: ``(N,)`` as in ``competing_risks_nll``.
         failed: ``(N,)`` bool; the others were censored at ``after``.
-        design: ``(N, N_DESIGN)``. An anode with fewer than ``ENOUGH`` failed rows, or whose rows
+        design: ``(N, N_DESIGN)``. An anode with fewer than ``ENOUGH`` failed cells, or whose rows
             are censored before a quantile, is read as all of them together are.
+        cell: ``(N,)`` number of the row's cell.
     """
     intervals = forecaster.intervals
     spent = cumulative_hazard(log_hazards, torch.where(failed, until, after))
-    found = _quantiles(spent, failed, intervals.common)
+    everyone = len(cell[failed].unique())
+    found = _quantiles(spent, failed, everyone, intervals.common)
     intervals.common.copy_(found)
     intervals.by_anode.zero_()
     for column in ANODE:
         own = design[:, column] > 0
-        if int((own & failed).sum()) >= ENOUGH:
-            levels = _quantiles(spent[own], failed[own], found)
+        cells = len(cell[own & failed].unique())
+        if cells >= ENOUGH:
+            levels = _quantiles(spent[own], failed[own], cells, found)
             intervals.by_anode[column] = levels - found
 
 
-def _quantiles(spent: Tensor, failed: Tensor, otherwise: Tensor) -> Tensor:
+def _quantiles(spent: Tensor, failed: Tensor, cells: int, otherwise: Tensor) -> Tensor:
     """Kaplan–Meier quantiles, at ``QUANTILES``, of the hazard that lives have used up."""
     alive = kaplan_meier(spent.numpy(), failed.numpy())
     out = otherwise.clone()
     for i, quantile in enumerate(QUANTILES):
-        place = int((alive.value > 1 - quantile).sum())
-        if place < len(alive.time):
+        share = _corrected(quantile, cells)
+        place = int((alive.value > 1 - share + _ROUNDING).sum())
+        if 0 < share <= 1 and place < len(alive.time):
             out[i] = max(float(alive.time[place]), 1e-3)
     # Where one falls back, it must not cross another.
     return out.cummax(0).values
+
+
+def _corrected(quantile: float, cells: int) -> float:
+    """The share of ``cells`` that stands for a quantile of all that are to come."""
+    if quantile == 0.5 or not cells:
+        return quantile
+    rank = (cells + 1) * quantile
+    return (floor(rank + _ROUNDING) if quantile < 0.5 else ceil(rank - _ROUNDING)) / cells
 
 
 @torch.no_grad()

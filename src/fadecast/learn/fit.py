@@ -224,7 +224,9 @@ def _finish(forecaster: Forecaster, prepared: Prepared) -> None:
             hazards = forecaster.hazards(memory)
             fit_recalibration(forecaster, hazards, rows.after, rows.until, rows.cause, alike)
             told = log_hazards(forecaster.recalibration(hazards), forecaster.hazards.least())
-            fit_intervals(forecaster, told, rows.after, rows.until, failed, rows.design)
+            # Within a cell the age rises.
+            cell = (rows.age[:, 0].diff(prepend=rows.age[:1, 0]) <= 0).cumsum(0)
+            fit_intervals(forecaster, told, rows.after, rows.until, failed, rows.design, cell)
         fit_spreads(forecaster, memory, rows.virtual.float(), rows.virtual_known, rows.weight)
     fit_novelty(forecaster, _memory(forecaster, prepared.known.batch))
 

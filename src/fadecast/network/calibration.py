@@ -1,4 +1,4 @@
-"""Recalibration of the hazards and the novelty score: what is fitted after training."""
+"""Recalibration of the hazards, intervals and the novelty score: what is fitted after training."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from fadecast.network.heads import N_CAUSES
 
 ANODE: Final = [i for i, name in enumerate(DESIGN_FIELDS) if name.startswith("anode=")]
 """Places of the anodes' flags in a design."""
+
+
+FARTHEST: Final = 2.0
+"""Novelty from which intervals are stretched no more, and by how much they are then."""
+STRETCH: Final = (1 / FARTHEST, FARTHEST**-0.5, 1.0, FARTHEST**0.5, FARTHEST)
+"""Of the levels of the quantiles, at that novelty."""
 
 
 class Recalibration(nn.Module):
@@ -43,19 +49,26 @@ class Intervals(nn.Module):
     distributional conformal prediction (Chernozhukov et al., PNAS 118, e2107794118, 2021,
     10.1073/pnas.2107794118), in groups (Mondrian: V. Vovk, Mach. Learn. 92, 349, 2013,
     10.1007/s10994-013-5355-6), of lives some of which are censored (``fadecast.learn.calibrate``).
+
+    They hold among cells like those. Where the novelty exceeds 1, they are stretched: the factors
+    of the levels go from 1 to ``STRETCH`` as it goes to ``FARTHEST``, linearly.
     """
 
     common: Tensor
     by_anode: Tensor
+    stretch: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("common", -torch.log1p(-torch.tensor(QUANTILES)))
         self.register_buffer("by_anode", torch.zeros(N_DESIGN, len(QUANTILES)))
+        stretch = (torch.tensor(STRETCH) - 1) / (FARTHEST - 1)
+        self.register_buffer("stretch", stretch, persistent=False)
 
-    def forward(self, design: Tensor) -> Tensor:
-        """``(B, N_DESIGN)`` → ``(B, Q)``, > 0 and rising."""
-        return self.common + torch.matmul(design, self.by_anode)
+    def forward(self, design: Tensor, novelty: Tensor) -> Tensor:
+        """``(B, N_DESIGN)`` and ``(B, 1)`` → ``(B, Q)``, > 0 and rising."""
+        levels = self.common + torch.matmul(design, self.by_anode)
+        return levels * (1 + (novelty.clamp(1.0, FARTHEST) - 1) * self.stretch)
 
 
 class Novelty(nn.Module):

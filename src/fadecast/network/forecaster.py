@@ -159,7 +159,7 @@ class Forecaster(nn.Module):
         forecast = ForecastTensors(
             rul, risk, incidence,
             self._health(out[4], 1 + out[0]).squeeze(1),
-            self.novelty(out[4], self.encoder.strangeness(design)).squeeze(1),
+            self._novelty(out[4], design).squeeze(1),
             valid.squeeze(1), *self.virtual(out[4]),
         )  # fmt: skip
         return torch.cat([age, kept], 1), forecast
@@ -195,7 +195,9 @@ class Forecaster(nn.Module):
     def read(self, memory: Tensor, design: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What rows of memory ``(B, width)`` say, as ``Readout`` does."""
         hazards = log_hazards(self.recalibration(self.hazards(memory)), self.hazards.least())
-        answers: tuple[Tensor, Tensor, Tensor] = self.readout(hazards, self.intervals(design))
+        answers: tuple[Tensor, Tensor, Tensor] = self.readout(
+            hazards, self.intervals(design, self._novelty(memory, design))
+        )
         return answers
 
     def sequence(self, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor) -> Hidden:
@@ -224,6 +226,10 @@ class Forecaster(nn.Module):
         """``(…, 1)`` discharge of scaled cycles ``(…, F)``, less 1."""
         scale, centre = self.scaler.scale[_DISCHARGE], self.scaler.centre[_DISCHARGE]
         return scaled[..., _DISCHARGE:_END] * scale + (centre - 1)
+
+    def _novelty(self, memory: Tensor, design: Tensor) -> Tensor:
+        novelty: Tensor = self.novelty(memory, self.encoder.strangeness(design))
+        return novelty
 
     def _health(self, memory: Tensor, capacity: Tensor) -> Tensor:
         """The last measured capacity, corrected by the memory."""
