@@ -54,7 +54,7 @@ def reliability(said: Sequence[Said], rows: Rows) -> Figure:
         )
     below.set(yscale="log", xlabel="predicted risk", ylabel="forecasts")
     below.set_ylim(0.5, 6 * counts.max())
-    _quiet(above, below)
+    quiet(above, below)
     return figure
 
 
@@ -80,7 +80,7 @@ def lead_times(curves: Mapping[str, Curve]) -> Figure:
         axes.set_xlim(1e4 * _LEAST, _MOST)
     panels[0].set_ylabel(f"announced {LEAD} or more cycles before")
     panels[0].legend(frameon=False, fontsize="small", labelcolor=INK, loc="upper left")
-    _quiet(*panels)
+    quiet(*panels)
     return figure
 
 
@@ -104,7 +104,7 @@ def landmarks(names: Sequence[str], figures: Mapping[str, float]) -> Figure:
         axes.set(xlim=(0.4, 1.15), xticks=(0.5, 0.75, 1.0), xlabel="AUROC")
         axes.set_title(title, fontsize="medium")
     panels[0].set_yticks(range(len(order)), [name.replace("_", " ") for name in order])
-    _quiet(*panels)
+    quiet(*panels)
     return figure
 
 
@@ -112,7 +112,8 @@ def _colour(name: str) -> str:
     return ACCENT if name == "network" else ALIVE if name.startswith("truth") else QUIET
 
 
-def _quiet(*panels: Any) -> None:
+def quiet(*panels: Any) -> None:
+    """No frame, and a faint grid behind."""
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color=GRID, linewidth=0.6)
