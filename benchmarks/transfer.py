@@ -65,18 +65,20 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Source:
-    """A recorded set: its title, where it lies, its reader, and how many cells are learnt from."""
+    """A recorded set: its title, where it lies, its reader, how many cells are learnt from, and in
+    how many steps at most."""
 
     title: str
     file: str
     read: Callable[[Path], list[CellRecord]]
     few: tuple[int, ...] = (3, 6, 12)
+    steps: int = 600
     strain: bool = True
 
 
 _SAMSUNG = Source(
     "Samsung 30Q, with strain", "samsung30q_strain/samsung30q_strain_10s.parquet",
-    samsung30q.read, (1, 2),
+    samsung30q.read, (1, 2), 400,
 )  # fmt: skip
 SOURCES = {
     "hust": Source("HUST", "hust/hust_cycles.parquet", pinn4soh.read),
@@ -210,7 +212,8 @@ def trained(train: list[CellSequence], task: Task) -> Forecaster:
         train = [*made, *(train * -(-wanted // rows(train, training.every)))]
     if (count := rows(train, training.every)) < training.batch_rows:
         train = train * -(-BATCHES * training.batch_rows // count)
-    epochs = task.size.steps * training.batch_rows / rows(train, training.every)
+    steps = min(task.size.steps, SOURCES[task.source].steps)
+    epochs = steps * training.batch_rows / rows(train, training.every)
     training = training.model_copy(update=changes | {"epochs": max(round(epochs), 1)})
     with tempfile.TemporaryDirectory() as folder:
         return fit(train, [], task.network, training, folder=Path(folder), initial=state)

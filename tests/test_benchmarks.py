@@ -13,11 +13,12 @@ import torch
 
 import fadecast
 from benchmarks import __main__ as runner
-from benchmarks import lpscl
+from benchmarks import _pictures, lpscl
+from benchmarks._alarms import Alarms, alarms
 from benchmarks._cells import Cells
 from benchmarks._judge import Judged, differences, matched
 from benchmarks._said import Said
-from benchmarks.shift import doubled, without_pressure
+from benchmarks.shift import FEWEST, WORTH, doubled, failures, too_few, without_pressure
 from benchmarks.transfer import QUICK, Size, Task, drawn, errors, opened, recorded
 from fadecast.cell.life import EndOfLife, Life
 from fadecast.cell.record import PublishedLife
@@ -28,7 +29,7 @@ from fadecast.learn.fit import fit_scales
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from fadecast.physics.population import Population
 from fadecast.runtime import Session
-from tests.assb.made_up import PRESSURE, made_up_cells, rows_of
+from tests.assb.made_up import PRESSURE, made_up_cells, random_lives, rows_of
 from tests.bundles import made_up_cycles
 from tests.learn.population import made_up_sequence
 
@@ -122,10 +123,13 @@ def test_a_quick_run_leaves_the_page_alone(page: Path, monkeypatch: pytest.Monke
     assert page.read_bytes() == full
 
 
-def judged(kinds: list[str], risk: list[float], label: list[int]) -> Judged:
+def judged(
+    kinds: list[str], risk: list[float], label: list[int], protocol: list[str] | None = None
+) -> Judged:
     """One judged forecast of each of some made-up cells, at cycle 100."""
     lives = [(119, 120, PRESSURE) if soon else (499, 500, PRESSURE) for soon in label]
-    rows = rows_of(lives, every=100, cycles=100, anode=kinds)
+    protocol = protocol or ["x"] * len(kinds)
+    rows = rows_of(lives, every=100, cycles=100, anode=kinds, protocol=protocol)
     left = rows.left * np.linspace(1.1, 1.5, len(kinds))
     yes = np.ones(len(kinds), bool)
     return Judged(rows, Said(np.array(risk), left, 0.5 * left, 2 * left), yes, ~yes)
@@ -150,6 +154,60 @@ def test_differences_are_of_the_same_cells() -> None:
     assert low < value < high < 0
     assert worse["rul.mdape.cycle100"][0] == 0
     assert "coverage90.flagged" not in worse  # nothing is flagged
+
+
+def test_a_change_is_told_of_the_cells_of_one_protocol() -> None:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 80)
+    protocol = ["vehicle", "laboratory"] * 40
+    risk = label + rng.normal(0, 0.5, 80)
+    blind = np.where(np.array(protocol) == "vehicle", rng.random(80), risk)
+    own, other = (judged(["a"] * 80, r.tolist(), label.tolist(), protocol) for r in (risk, blind))
+    assert differences(own, other, paired=True, protocol="laboratory")["auroc"] == (0, 0, 0)
+    value, low, high = differences(own, other, paired=True, protocol="vehicle")["auroc"]
+    assert low < value < high < 0
+    inside = np.array(protocol) == "vehicle"
+    wanted = other.figures(inside * 1.0)["auroc"] - own.figures(inside * 1.0)["auroc"]
+    assert value == pytest.approx(wanted)
+    soon = int(label[inside].sum())
+    assert failures(own, "vehicle")["lead.contact_loss"] == int(inside.sum())
+    assert soon < failures(own, "vehicle")["rul.mdape.cycle100"] == int(inside.sum())
+    assert too_few(own, "vehicle") == {"lead.lithium_penetration", "lead.over_pressure"}
+    few = judged(["a"] * (FEWEST - 1), [0.5] * (FEWEST - 1), [1] * (FEWEST - 1))
+    assert too_few(few, None) == {*WORTH} - {"auroc", "ap"}
+
+
+def test_alarms_of_weighed_cells_are_those_of_the_cells_that_weigh() -> None:
+    lives = [(a, u, PRESSURE if c >= 0 else c) for a, u, c in random_lives(60)]
+    anode = ["lithium", "silicon"] * 30
+    rows, risk = rows_of(lives, anode=anode), {}
+    draw = np.random.default_rng(1)
+    for cell in range(60):
+        chosen = rows.cell == cell
+        risk[cell] = np.clip(30 / rows.left[chosen].clip(min=1), 0, 1) * draw.random(chosen.sum())
+    kept = list(range(0, 60, 3))
+    weight = np.isin(np.arange(60), kept) * 2.0
+    found = Alarms.of(rows, np.concatenate([*risk.values()])).curve(weight)
+    some = rows_of([lives[i] for i in kept], anode=[anode[i] for i in kept])
+    wanted = alarms(some, np.concatenate([risk[i] for i in kept]))
+    np.testing.assert_allclose(found.false, wanted.false)
+    for name, share in wanted.told.items():
+        np.testing.assert_allclose(found.told[name], share)
+    assert 0 < wanted.told["contact_loss"].max() <= 1
+
+
+def test_changes_are_drawn_alike_and_gaps_stay_empty(tmp_path: Path) -> None:
+    span = (-0.01, -0.03, 0.02)
+    spans = {
+        (name, part): {key: span for key in WORTH if key != "lead.over_pressure"}
+        for name in ("noise2", "dead") for part in (None, "vehicle")
+    }  # fmt: skip
+    for folder in ("one", "two"):
+        _pictures.save({"x": _pictures.changes(spans, WORTH, "3 cells")}, tmp_path / folder)
+    first, second = ((tmp_path / folder / "x.svg").read_text() for folder in ("one", "two"))
+    assert first == second
+    assert "too few failures" in first
+    assert "3 cells" in first
 
 
 def test_forecasts_are_judged_at_their_cycles_and_cells_alike(tmp_path: Path) -> None:
