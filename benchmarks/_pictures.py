@@ -142,6 +142,7 @@ def changes(
     panels = grid.ravel()[: len(names)]
     for axes, name in zip(panels, names, strict=True):
         axes.axvline(0, color=QUIET, linewidth=1, linestyle=":")
+        axes.locator_params(axis="x", nbins=5)
         for i, part in enumerate(parts):
             for y, condition in enumerate(conditions):
                 if (span := spans[condition, part].get(name)) is None:
@@ -151,12 +152,15 @@ def changes(
                 axes.plot([low, high], [at, at], color=colour, linewidth=1.6)
                 axes.plot([value], [at], "o", color=colour, markersize=5)
         if not any(name in found for found in spans.values()):
-            axes.text(0.5, 0.5, "too few failures", transform=axes.transAxes, ha="center")
+            axes.text(
+                0.5, 0.5, "too few failures", transform=axes.transAxes, ha="center", color=QUIET,
+                backgroundcolor="white",
+            )  # fmt: skip
+            axes.set_xticks([])
         title, worse = _MEANT[name]
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel("← worse" if worse < 0 else "worse →", fontsize="small")
         axes.tick_params(axis="x", labelsize="small")
-        axes.locator_params(axis="x", nbins=5)
     wanted = [_CONDITIONS[condition] for condition in conditions]
     for axes in grid[:, 0]:
         axes.set_yticks(range(len(conditions)), wanted)
@@ -166,7 +170,7 @@ def changes(
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(parts), frameon=False)
     figure.suptitle(
-        f"Change by a worse pressure signal, {cells}, 95 % over cells", fontsize="large", color=INK
+        f"What worse sensors change: {cells}, 95 % over cells", fontsize="large", color=INK
     )
     quiet(*panels)
     return figure

@@ -3,8 +3,8 @@
 The network of a tracked run (`--run ID`; by default the one of the pretrained bundle) as it is, and
 trained on, at a low rate, on a few recorded cells; one trained from scratch on the same cells; one
 trained on them and on simulated cells together; and the mean of their lives. All networks have the
-same size and take about as many steps. The few cells are drawn several times; all are judged on
-failed cells that none of them learnt from. `--source NAME` takes one set instead of all.
+same size and, on one set, take about as many steps. The few cells are drawn several times; all are
+judged on failed cells that none of them learnt from. `--source NAME` takes one set instead of all.
 
 Of HUST and XJTU 3, 6 or 12 cells are learnt from. In XJTU four cells in five never fail, so a draw
 may hold hardly a failure. Of the three Samsung 30Q cells, the only recorded ones with a mechanical
@@ -78,7 +78,7 @@ class Source:
 
 _SAMSUNG = Source(
     "Samsung 30Q, with strain", "samsung30q_strain/samsung30q_strain_10s.parquet",
-    samsung30q.read, (1, 2), 400,
+    samsung30q.read, (1, 2), 300,
 )  # fmt: skip
 SOURCES = {
     "hust": Source("HUST", "hust/hust_cycles.parquet", pinn4soh.read),
@@ -207,7 +207,7 @@ def trained(train: list[CellSequence], task: Task) -> Forecaster:
         state = opened(torch.load(task.weights, weights_only=True), train, task.network)
         changes["learning_rate"] = FINE
     elif task.method == "joint":
-        made = load_sequences(Store(task.simulated), EndOfLife())
+        made = simulated(task.simulated)
         wanted = rows(made, training.every) // 2  # a third of every epoch
         train = [*made, *(train * -(-wanted // rows(train, training.every)))]
     if (count := rows(train, training.every)) < training.batch_rows:
@@ -250,6 +250,12 @@ def recorded(name: str, data: Path, cycles: int) -> list[CellSequence]:
         life = find_life(s, record.metadata, EndOfLife())
         cells.append(CellSequence(record.metadata, s, life).until(cycles))
     return cells
+
+
+@lru_cache(maxsize=1)
+def simulated(folder: Path) -> list[CellSequence]:
+    """Cells of a simulated store."""
+    return load_sequences(Store(folder), EndOfLife())
 
 
 def drawn(
