@@ -40,35 +40,64 @@ class Curve:
         return int(found[0]) if len(found) else None
 
 
-def alarms(rows: Rows, risk: Array) -> Curve:
-    """Whose failures are announced, and how often there is a false alarm.
-
-    An alarm begins at the first judged cycle at which the risk has reached the threshold. It is
-    false where no pressure-related failure follows within ``FAR`` cycles. A failure is announced in
-    time by an alarm that begins ``LEAD`` to ``FAR`` cycles before it.
+@dataclass(frozen=True)
+class Alarms:
+    """The same cell by cell, of ``m`` cells over the ``THRESHOLDS``.
 
     Args:
-        rows: judged cycles. risk: ``(n,)`` of a pressure-related failure within 50 cycles.
+        false: ``(t, m)`` false alarms. told: ``(t, m)`` whether the failure is announced in time.
+        judged: ``(m,)`` judged cycles.
+        groups: ``(m,)`` whose failures count, by cause and by anode.
     """
-    first = np.diff(rows.cell, prepend=-1) != 0
-    concerned = rows.by_pressure
-    counted = concerned & (rows.time > LEAD)
-    groups = {cause: rows.cause == CAUSES.index(cause) for cause in PRESSURE_CAUSES}
-    groups |= {str(anode): rows.anode == anode for anode in np.unique(rows.anode)}
-    groups = {name: counted & group for name, group in groups.items() if (counted & group).any()}
-    far, in_time = rows.left > FAR, (rows.left >= LEAD) & (rows.left <= FAR)
-    false, told = [], []
-    for threshold in THRESHOLDS:
-        above = risk >= threshold
-        begins = above & (first | ~np.roll(above, 1))
-        false.append((begins & (far | ~concerned[rows.cell])).sum())
-        told.append(_any(rows, begins & in_time))
-    announced = np.array(told)
-    return Curve(
-        np.array(false) / (EVERY * len(rows)),
-        {name: announced[:, group].mean(1) for name, group in groups.items()},
-        {name: int(group.sum()) for name, group in groups.items()},
-    )
+
+    false: Array
+    told: NDArray[np.bool_]
+    judged: Array
+    groups: dict[str, NDArray[np.bool_]]
+
+    @classmethod
+    def of(cls, rows: Rows, risk: Array) -> Alarms:
+        """Whose failures are announced, and how often there is a false alarm.
+
+        An alarm begins at the first judged cycle at which the risk has reached the threshold. It is
+        false where no pressure-related failure follows within ``FAR`` cycles. A failure is
+        announced in time by an alarm that begins ``LEAD`` to ``FAR`` cycles before it.
+
+        Args:
+            rows: judged cycles. risk: ``(n,)`` of a pressure-related failure within 50 cycles.
+        """
+        first = np.diff(rows.cell, prepend=-1) != 0
+        concerned = rows.by_pressure
+        counted = concerned & (rows.time > LEAD)
+        groups = {cause: rows.cause == CAUSES.index(cause) for cause in PRESSURE_CAUSES}
+        groups |= {str(anode): rows.anode == anode for anode in np.unique(rows.anode)}
+        groups = {
+            name: counted & group for name, group in groups.items() if (counted & group).any()
+        }
+        far, in_time = rows.left > FAR, (rows.left >= LEAD) & (rows.left <= FAR)
+        false, told = [], []
+        for threshold in THRESHOLDS:
+            above = risk >= threshold
+            begins = above & (first | ~np.roll(above, 1))
+            false.append(_number(rows, begins & (far | ~concerned[rows.cell])))
+            told.append(_number(rows, begins & in_time) > 0)
+        judged = _number(rows, np.ones(len(rows), bool))
+        return cls(np.array(false), np.array(told), judged, groups)
+
+    def curve(self, weight: Array | None = None) -> Curve:
+        """Rates and shares with ``m`` cells of this weight; NaN where nothing weighs."""
+        weight = np.ones(len(self.judged)) if weight is None else weight
+        with np.errstate(invalid="ignore"):
+            return Curve(
+                self.false @ weight / (EVERY * (self.judged @ weight)),
+                {n: self.told[:, g] @ weight[g] / weight[g].sum() for n, g in self.groups.items()},
+                {name: int(group.sum()) for name, group in self.groups.items()},
+            )
+
+
+def alarms(rows: Rows, risk: Array) -> Curve:
+    """``Alarms`` with cells alike."""
+    return Alarms.of(rows, risk).curve()
 
 
 def lead(curve: Curve) -> dict[str, float]:
@@ -81,6 +110,6 @@ def lead(curve: Curve) -> dict[str, float]:
     return {key: float(value) for key, value in figures.items()}
 
 
-def _any(rows: Rows, hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """``(m,)`` whether any row of each cell is hit."""
-    return np.bincount(rows.cell[hit], minlength=len(rows.cause)) > 0
+def _number(rows: Rows, hit: NDArray[np.bool_]) -> Array:
+    """``(m,)`` rows of each cell that are hit."""
+    return np.bincount(rows.cell[hit], minlength=len(rows.cause)).astype(np.float64)

@@ -53,8 +53,8 @@ def film(forecast: Forecast, test: Cells, rows: Rows) -> Figure:
         one = said[cell.cell_id]
         end = float(cell.life.until)
         life, risk, sensors = panels[:, column]
-        _life(life, one, end)
-        _risk(risk, one)
+        cycles_left(life, one, end)
+        risks(risk, one)
         _sensors(sensors, one, counts[cell.cell_id], truth[cell.cell_id])
         life.set_title(_title(cell), fontsize="medium")
         sensors.set(xlabel="cycle", xlim=(0, end))
@@ -75,7 +75,7 @@ def _title(cell: CellSequence) -> str:
     return f"{words(str(cell.life.cause))} at {cell.life.until:.0f}\n{kind}"
 
 
-def _life(axes: Axes, one: Forecasts, end: float) -> None:
+def cycles_left(axes: Axes, one: Forecasts, end: float) -> None:
     for low, high, alpha in _FANS:
         label = f"{QUANTILES[high] - QUANTILES[low]:.0%} interval"
         axes.fill_between(
@@ -89,7 +89,7 @@ def _life(axes: Axes, one: Forecasts, end: float) -> None:
     axes.set_ylim(0, 3 * end)
 
 
-def _risk(axes: Axes, one: Forecasts) -> None:
+def risks(axes: Axes, one: Forecasts) -> None:
     parts = [one.risk[:, i, _WITHIN] for i in range(len(CAUSES))]
     colours = [CAUSE_COLOURS[cause] for cause in CAUSES]
     axes.stackplot(

@@ -10,9 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks._alarms import Alarms, lead
 from benchmarks._cells import Array, Rows, judged_rows
 from benchmarks._judging import DRAWS, Figures, Ranked, covered
 from benchmarks._said import Said, told
+from fadecast.cell.life import PRESSURE_CAUSES
 from fadecast.forecast import metrics
 from fadecast.forecast.forecast import Forecasts
 from fadecast.learn.dataset import CellSequence
@@ -63,8 +65,15 @@ class Judged:
     def _covered(self) -> tuple[Array, Array]:
         return covered(self.said, self.rows)
 
+    @cached_property
+    def _alarms(self) -> Alarms:
+        return Alarms.of(self.rows, self.said.risk)
+
     def figures(self, weight: Array | None = None) -> Figures:
-        """All figures with ``m`` cells of this weight; what nothing decides is NaN."""
+        """All figures with ``m`` cells of this weight; what nothing decides is NaN.
+
+        The alarm's threshold is the one that is quiet enough among these cells.
+        """
         rows = self.rows
         weight = np.ones(len(self.kinds)) if weight is None else weight
         auroc, precision = self._ranked(weight[rows.cell[rows.label >= 0]])
@@ -74,6 +83,8 @@ class Judged:
         among = (weight / np.maximum(count, 1))[rows.cell]
         held, known = self._covered  # cycles alike, see ``calibration``
         known = known * weight[rows.cell]
+        told = dict.fromkeys((f"lead.{cause}" for cause in PRESSURE_CAUSES), float("nan"))
+        told |= lead(self._alarms.curve(weight))
         parts = {"": self.valid, ".flagged": self.valid & self.flagged,
                  ".unflagged": self.valid & ~self.flagged}  # fmt: skip
         return {
@@ -81,6 +92,7 @@ class Judged:
             "ap": float(precision),
             "rul.mdape.cycle100": _median(error, weight[rows.cell[late]]),
             **{f"coverage90{n}": metrics.mean(held[p], known[p]) for n, p in parts.items()},
+            **told,
             "novelty": metrics.mean(self.flagged[self.valid], among[self.valid]),
         }
 
@@ -99,39 +111,56 @@ def matched(own: Judged, other: Judged) -> tuple[Array, Array]:
     return kept, there
 
 
-def differences(own: Judged, other: Judged, *, paired: bool) -> dict[str, tuple[float, ...]]:
+def differences(
+    own: Judged, other: Judged, *, paired: bool, protocol: str | None = None
+) -> dict[str, tuple[float, ...]]:
     """``other`` − ``own`` of every figure, with the ends of its 95 % interval over cells.
 
     Args:
         paired: whether both hold the same cells in the same order; else kinds are matched.
+        protocol: of the cells that count; None for all.
     """
     weights = (np.ones(len(own.kinds)),) * 2 if paired else matched(own, other)
+    if protocol is not None:
+        weights = tuple(
+            weight * (judged.rows.protocol == protocol)
+            for weight, judged in zip(weights, (own, other), strict=True)
+        )
     rng = np.random.default_rng(0)
 
     def both(first: Array, second: Array) -> Figures:
         before, after = own.figures(weights[0] * first), other.figures(weights[1] * second)
-        return {name: after[name] - value for name, value in before.items()}
+        return {n: after[n] - value for n, value in before.items() if n in after}
 
     found = both(np.ones(len(own.kinds)), np.ones(len(other.kinds)))
     draws = []
     for _ in range(DRAWS):
         first = _resampled(len(own.kinds), rng)
         draws.append(both(first, first if paired else _resampled(len(other.kinds), rng)))
-    ends = {name: np.nanquantile([d[name] for d in draws], (0.025, 0.975))
-            for name, value in found.items() if np.isfinite(value)}  # fmt: skip
-    return {name: (found[name], float(low), float(high)) for name, (low, high) in ends.items()}
+    return {
+        name: (value, *ends) for name, value in found.items()
+        if np.isfinite(value) and (ends := _ends(name, draws)) is not None
+    }  # fmt: skip
 
 
 def intervals(own: Judged) -> dict[str, tuple[float, float]]:
     """95 % interval over cells of every figure that is decided."""
     rng = np.random.default_rng(0)
     draws = [own.figures(_resampled(len(own.kinds), rng)) for _ in range(DRAWS)]
-    found = {}
-    for name, value in own.figures().items():
-        if np.isfinite(value):
-            low, high = np.nanquantile([draw[name] for draw in draws], (0.025, 0.975))
-            found[name] = float(low), float(high)
-    return found
+    return {
+        name: ends for name, value in own.figures().items()
+        if np.isfinite(value) and (ends := _ends(name, draws)) is not None
+    }  # fmt: skip
+
+
+def _ends(name: str, draws: Sequence[Figures]) -> tuple[float, float] | None:
+    """The 95 % interval of a figure over draws; none where most of them do not decide it."""
+    values = np.array([draw.get(name, np.nan) for draw in draws])
+    values = values[np.isfinite(values)]
+    if len(values) <= len(draws) / 2:
+        return None
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def _resampled(cells: int, rng: np.random.Generator) -> Array:

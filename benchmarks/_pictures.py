@@ -9,6 +9,7 @@ from typing import Any, Final
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from benchmarks._alarms import LEAD, RATE, Curve
 from benchmarks._cells import HORIZON, Rows
@@ -24,6 +25,20 @@ _LEAST: Final = 1e-5
 _MOST: Final = 300
 """False alarms in 10,000 cell-cycles beyond which nothing is of interest."""
 _LOOKS: Final = {"network": "-", "trees_history": "--"}
+
+
+_PARTS: Final = {None: INK, "vehicle": "#D55E00", "laboratory": "#56B4E9"}
+_CONDITIONS: Final = {
+    "noise2": "all sensors:\nnoise and drift × 2", "dead": "pressure:\ndead from mid-life",
+    "none": "pressure:\nnever measured",
+}  # fmt: skip
+_MEANT: Final = {
+    "auroc": ("AUROC, risk within 50 cycles", -1),
+    "ap": ("average precision", -1),
+    "rul.mdape.cycle100": ("median |error| of cycles left\nover their number, cycle 100", 1),
+} | {f"lead.{cause}": (f"{words(cause)}:\nshare announced in time", -1)
+     for cause in PRESSURE_CAUSES}  # fmt: skip
+"""Title of a figure's panel, and the sign of a change for the worse."""
 
 
 def save(figures: Mapping[str, Figure], folder: Path) -> None:
@@ -54,7 +69,7 @@ def reliability(said: Sequence[Said], rows: Rows) -> Figure:
         )
     below.set(yscale="log", xlabel="predicted risk", ylabel="forecasts")
     below.set_ylim(0.5, 6 * counts.max())
-    _quiet(above, below)
+    quiet(above, below)
     return figure
 
 
@@ -80,7 +95,7 @@ def lead_times(curves: Mapping[str, Curve]) -> Figure:
         axes.set_xlim(1e4 * _LEAST, _MOST)
     panels[0].set_ylabel(f"announced {LEAD} or more cycles before")
     panels[0].legend(frameon=False, fontsize="small", labelcolor=INK, loc="upper left")
-    _quiet(*panels)
+    quiet(*panels)
     return figure
 
 
@@ -104,7 +119,60 @@ def landmarks(names: Sequence[str], figures: Mapping[str, float]) -> Figure:
         axes.set(xlim=(0.4, 1.15), xticks=(0.5, 0.75, 1.0), xlabel="AUROC")
         axes.set_title(title, fontsize="medium")
     panels[0].set_yticks(range(len(order)), [name.replace("_", " ") for name in order])
-    _quiet(*panels)
+    quiet(*panels)
+    return figure
+
+
+def changes(
+    spans: Mapping[tuple[str, str | None], Mapping[str, tuple[float, ...]]],
+    names: Sequence[str],
+    cells: str,
+) -> Figure:
+    """What conditions change in every figure: dots and 95 % intervals, a panel a figure.
+
+    Args:
+        spans: by condition and part of the cells (None: all), by figure, a difference and its ends.
+        names: figures that are drawn. cells: how many there were, in words.
+    """
+    conditions = list(dict.fromkeys(condition for condition, _ in spans))
+    parts = list(dict.fromkeys(part for _, part in spans))
+    columns = -(-len(names) // 2)
+    figure = Figure((3.4 * columns, 6.4), layout="constrained")
+    grid = figure.subplots(2, columns, sharey=True, squeeze=False)
+    panels = grid.ravel()[: len(names)]
+    for axes, name in zip(panels, names, strict=True):
+        axes.axvline(0, color=QUIET, linewidth=1, linestyle=":")
+        axes.locator_params(axis="x", nbins=5)
+        for i, part in enumerate(parts):
+            for y, condition in enumerate(conditions):
+                if (span := spans[condition, part].get(name)) is None:
+                    continue
+                value, low, high = span
+                at, colour = y + 0.22 * (i - (len(parts) - 1) / 2), _PARTS[part]
+                axes.plot([low, high], [at, at], color=colour, linewidth=1.6)
+                axes.plot([value], [at], "o", color=colour, markersize=5)
+        if not any(name in found for found in spans.values()):
+            axes.text(
+                0.5, 0.5, "too few failures", transform=axes.transAxes, ha="center", color=QUIET,
+                backgroundcolor="white",
+            )  # fmt: skip
+            axes.set_xticks([])
+        title, worse = _MEANT[name]
+        axes.set_title(title, fontsize="medium")
+        axes.set_xlabel("← worse" if worse < 0 else "worse →", fontsize="small")
+        axes.tick_params(axis="x", labelsize="small")
+    wanted = [_CONDITIONS[condition] for condition in conditions]
+    for axes in grid[:, 0]:
+        axes.set_yticks(range(len(conditions)), wanted)
+        axes.set_ylim(len(conditions) - 0.5, -0.5)
+    handles = [
+        Line2D([], [], color=_PARTS[part], marker="o", label=part or "all cells") for part in parts
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(parts), frameon=False)
+    figure.suptitle(
+        f"What worse sensors change: {cells}, 95 % over cells", fontsize="large", color=INK
+    )
+    quiet(*panels)
     return figure
 
 
@@ -112,7 +180,8 @@ def _colour(name: str) -> str:
     return ACCENT if name == "network" else ALIVE if name.startswith("truth") else QUIET
 
 
-def _quiet(*panels: Any) -> None:
+def quiet(*panels: Any) -> None:
+    """No frame, and a faint grid behind."""
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color=GRID, linewidth=0.6)

@@ -4,7 +4,9 @@ Fresh simulated cells are the reference: training/populations/assb.yaml under an
 them stand cells from elsewhere (training/populations/elsewhere.yaml: other priors, protocols and
 instruments, kinds weighed as in the reference), the reference with sensor noise and drift doubled,
 and with its pressure sensor dead from the middle of every record on, or never there. All are scored
-from Parquet tables of cycle summaries, as `fadecast score` does.
+from Parquet tables of cycle summaries, as `fadecast score` does. What each condition changes is
+told, with intervals over cells, of all cells and apart of those in vehicles and in the laboratory;
+for the sensors docs/figures/shift_pressure.svg draws it.
 
 `--bundle` is what is judged (default: the pretrained one). `--run ID` judges a tracked run trained
 by training/configs/held-out-*.yaml instead, on the kind of cells that it never saw and on the test
@@ -26,13 +28,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 import fadecast
-from benchmarks import _common
-from benchmarks._alarms import alarms, lead
-from benchmarks._judge import Judged, differences, intervals
+from benchmarks import _common, _pictures
+from benchmarks._alarms import LEAD, alarms, lead
+from benchmarks._judge import LANDMARK, Judged, differences, intervals
 from benchmarks._judging import Figures
-from fadecast.cell.life import EndOfLife
+from fadecast.cell.life import CAUSES, PRESSURE_CAUSES, EndOfLife
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import FIELDS, CycleSummaries
 from fadecast.cli.simulation import summarise
@@ -63,9 +66,21 @@ KEYS = {
 }  # fmt: skip
 COMPARED = ("auroc", "ap", "rul.mdape.cycle100", "coverage90", "novelty")
 SHOWN = (*COMPARED, "coverage90.flagged", "coverage90.unflagged")
+WORTH = ("auroc", "ap", "rul.mdape.cycle100", *(f"lead.{cause}" for cause in PRESSURE_CAUSES))
+"""What is told of parts of the cells."""
+PARTS = (None, "vehicle", "laboratory")
+"""Protocols whose cells are told apart; None: all."""
+FEWEST = 10
+"""Failures without which no difference of their lives or alarms is told."""
+SENSORS = ("noise2", "dead", "none")
+"""Conditions that are drawn."""
+PICTURES = _common.ROOT / "docs" / "figures"
 LIBRARIES = ("numpy", "onnxruntime", "pyarrow")
 _PRESSURE = np.array([name.startswith("pressure.") for name in FIELDS])
 _AT_ONCE = 32
+
+Span = tuple[float, ...]
+"""A difference and the ends of its interval."""
 
 
 def main() -> None:
@@ -112,19 +127,79 @@ def judge_bundle(bundle: Path | None, count: int, quick: bool, folder: Path) -> 
         "none": lambda: [without_pressure(cell, 0.0) for cell in fresh],
     }
     own, figures = judge(fresh, session, folder, "reference")
-    rows, losses = [line("reference", own.figures())], []
+    others = {}
     for name, make in conditions.items():
-        other, found = judge(make(), session, folder, KEYS[name])
-        figures |= found | {f"novelty.{name}": other.figures()["novelty"]}
-        rows.append(line(name, other.figures()))
-        gaps = differences(own, other, paired=name != "elsewhere")
-        losses.append([name, *(between(gaps.get(key)) for key in COMPARED)])
-        figures |= gap_figures(KEYS[name], gaps)
+        others[name], found = judge(make(), session, folder, KEYS[name])
+        figures |= found | {f"novelty.{name}": others[name].figures()["novelty"]}
     print("\nPressure-related failure within 50 cycles, cycles left at cycle 100, 90 % intervals,")
     print("share of forecasts with a novelty above 1:")
-    _common.table(["", *SHOWN], rows)
-    print("\nDifference to the reference (elsewhere: kinds weighed as there), 95 % over cells:")
-    _common.table(["", *COMPARED], losses)
+    judged = {"reference": own} | others
+    _common.table(["", *SHOWN], [line(name, one.figures()) for name, one in judged.items()])
+    print(f"\nBy part, with shares of failures announced {LEAD} or more cycles before, by an alarm")
+    print(
+        "at the lowest threshold that is false at most once in 5000 cycles of these cells. Changes"
+    )
+    print("are to the reference (elsewhere: kinds weighed as there), 95 % over cells; none is told")
+    print(f"of fewer than {FEWEST} failures:")
+    gaps = {}
+    for part in PARTS:
+        for name, other in others.items():
+            few = too_few(own, part) | too_few(other, part)
+            found = differences(own, other, paired=name != "elsewhere", protocol=part)
+            gaps[name, part] = {key: span for key, span in found.items() if key not in few}
+        figures |= told_of(part, judged, gaps)
+    if not quick:
+        drawn = {key: gap for key, gap in gaps.items() if key[0] in SENSORS}
+        picture = _pictures.changes(drawn, WORTH, f"{len(fresh)} simulated cells")
+        _pictures.save({"shift_pressure": picture}, PICTURES)
+    return figures
+
+
+def members(judged: Judged, part: str | None) -> NDArray[np.bool_]:
+    """``(m,)`` cells of a protocol; None: all."""
+    protocol = judged.rows.protocol
+    return np.ones(len(protocol), bool) if part is None else protocol == part
+
+
+def failures(judged: Judged, part: str | None) -> dict[str, int]:
+    """How many failures decide a figure, by its name: alarms by cause, lives at the landmark."""
+    rows, inside = judged.rows, members(judged, part)
+    late = inside & (rows.time > LEAD)
+    found = {f"lead.{c}": int((late & (rows.cause == CAUSES.index(c))).sum())
+             for c in PRESSURE_CAUSES}  # fmt: skip
+    seen = rows.cell[rows.cycle == LANDMARK]
+    return found | {"rul.mdape.cycle100": int((inside & rows.failed)[seen].sum())}
+
+
+def too_few(judged: Judged, part: str | None) -> set[str]:
+    """Figures that hardly a failure decides."""
+    return {name for name, count in failures(judged, part).items() if count < FEWEST}
+
+
+def told_of(
+    part: str | None,
+    judged: Mapping[str, Judged],
+    gaps: Mapping[tuple[str, str | None], Mapping[str, Span]],
+) -> Figures:
+    """Print and return how the cells of a protocol fare and what each condition changes."""
+    figures: Figures = {}
+    own = judged["reference"]
+    counts = ", ".join(f"{name} {count}" for name, count in failures(own, part).items())
+    print(f"\n{part or 'all'}: {members(own, part).sum()} cells; failures: {counts}")
+    values = []
+    for name, one in judged.items():
+        found = one.figures(members(one, part).astype(np.float64))
+        values.append([name, *(f"{found[key]:.3f}" for key in WORTH)])
+        if part:
+            figures |= {f"{KEYS.get(name, name)}.{part}.{key}": found[key] for key in WORTH}
+    _common.table(["", *WORTH], values)
+    ranked = WORTH[:3] if part else COMPARED
+    for chosen in (ranked, WORTH[3:]):
+        rows = [[name, *(between(gaps[name, part].get(key)) for key in chosen)]
+                for name in KEYS]  # fmt: skip
+        _common.table(["change", *chosen], rows)
+        for name, key in KEYS.items():
+            figures |= gap_figures(f"{key}.{part}" if part else key, gaps[name, part], chosen)
     return figures
 
 
@@ -174,7 +249,7 @@ def simulate(config: Population, out: Path) -> list[CellSequence]:
     for done, total in generate(config, out, summarise=summarise, workers=workers):
         if sys.stderr.isatty():
             print(f"{done} of {total} shards", end="\r", file=sys.stderr, flush=True)
-    return load_sequences(Store(out), EndOfLife())
+    return list(load_sequences(Store(out), EndOfLife()))
 
 
 def quick_bundle(reference: Population, folder: Path) -> Path:
@@ -243,14 +318,14 @@ def batches(cells: Sequence[CellSequence], names: Sequence[str]) -> Iterator[pa.
         yield pa.table(columns, schema=schema(names))
 
 
-def gap_figures(key: str, gaps: Mapping[str, tuple[float, ...]]) -> Figures:
-    """Differences by name; those of a ranking as a loss, which is above 0 where it is worse."""
+def gap_figures(key: str, gaps: Mapping[str, Span], names: Sequence[str]) -> Figures:
+    """Differences by name; of rankings and alarms as a loss, which is above 0 where it is worse."""
     figures = {}
-    for name in COMPARED:
+    for name in names:
         value, low, high = gaps.get(name, (np.nan,) * 3)
-        ranking = name in ("auroc", "ap")
-        ends = (-value, -high, -low) if ranking else (value, low, high)
-        suffix = "loss" if ranking else "change"
+        better = name in ("auroc", "ap") or name.startswith("lead.")
+        ends = (-value, -high, -low) if better else (value, low, high)
+        suffix = "loss" if better else "change"
         for part, end in zip(("", ".low", ".high"), ends, strict=True):
             figures[f"{key}.{name}_{suffix}{part}"] = end
     return figures

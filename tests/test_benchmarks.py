@@ -9,21 +9,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import fadecast
 from benchmarks import __main__ as runner
+from benchmarks import _pictures, lpscl
+from benchmarks._alarms import Alarms, alarms
 from benchmarks._cells import Cells
 from benchmarks._judge import Judged, differences, matched
 from benchmarks._said import Said
-from benchmarks.shift import doubled, without_pressure
-from benchmarks.transfer import QUICK, Task, drawn, errors
+from benchmarks.shift import FEWEST, WORTH, doubled, failures, too_few, without_pressure
+from benchmarks.transfer import QUICK, Size, Task, drawn, errors, opened, recorded
 from fadecast.cell.life import EndOfLife, Life
 from fadecast.cell.record import PublishedLife
-from fadecast.cell.summaries import FIELDS
+from fadecast.cell.summaries import FIELDS, INDEX, CycleSummaries
 from fadecast.forecast.forecast import HORIZONS, RISKS, Forecasts
-from fadecast.learn.dataset import CellSequence
-from fadecast.network.forecaster import ForecasterConfig
+from fadecast.learn.dataset import Cells, CellSequence
+from fadecast.learn.fit import fit_scales
+from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from fadecast.physics.population import Population
-from tests.assb.made_up import PRESSURE, made_up_cells, rows_of
+from fadecast.runtime import Session
+from tests.assb.made_up import PRESSURE, made_up_cells, random_lives, rows_of
 from tests.bundles import made_up_cycles
 from tests.learn.population import made_up_sequence
 
@@ -117,10 +123,13 @@ def test_a_quick_run_leaves_the_page_alone(page: Path, monkeypatch: pytest.Monke
     assert page.read_bytes() == full
 
 
-def judged(kinds: list[str], risk: list[float], label: list[int]) -> Judged:
+def judged(
+    kinds: list[str], risk: list[float], label: list[int], protocol: list[str] | None = None
+) -> Judged:
     """One judged forecast of each of some made-up cells, at cycle 100."""
     lives = [(119, 120, PRESSURE) if soon else (499, 500, PRESSURE) for soon in label]
-    rows = rows_of(lives, every=100, cycles=100, anode=kinds)
+    protocol = protocol or ["x"] * len(kinds)
+    rows = rows_of(lives, every=100, cycles=100, anode=kinds, protocol=protocol)
     left = rows.left * np.linspace(1.1, 1.5, len(kinds))
     yes = np.ones(len(kinds), bool)
     return Judged(rows, Said(np.array(risk), left, 0.5 * left, 2 * left), yes, ~yes)
@@ -145,6 +154,60 @@ def test_differences_are_of_the_same_cells() -> None:
     assert low < value < high < 0
     assert worse["rul.mdape.cycle100"][0] == 0
     assert "coverage90.flagged" not in worse  # nothing is flagged
+
+
+def test_a_change_is_told_of_the_cells_of_one_protocol() -> None:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 80)
+    protocol = ["vehicle", "laboratory"] * 40
+    risk = label + rng.normal(0, 0.5, 80)
+    blind = np.where(np.array(protocol) == "vehicle", rng.random(80), risk)
+    own, other = (judged(["a"] * 80, r.tolist(), label.tolist(), protocol) for r in (risk, blind))
+    assert differences(own, other, paired=True, protocol="laboratory")["auroc"] == (0, 0, 0)
+    value, low, high = differences(own, other, paired=True, protocol="vehicle")["auroc"]
+    assert low < value < high < 0
+    inside = np.array(protocol) == "vehicle"
+    wanted = other.figures(inside * 1.0)["auroc"] - own.figures(inside * 1.0)["auroc"]
+    assert value == pytest.approx(wanted)
+    soon = int(label[inside].sum())
+    assert failures(own, "vehicle")["lead.contact_loss"] == int(inside.sum())
+    assert soon < failures(own, "vehicle")["rul.mdape.cycle100"] == int(inside.sum())
+    assert too_few(own, "vehicle") == {"lead.lithium_penetration", "lead.over_pressure"}
+    few = judged(["a"] * (FEWEST - 1), [0.5] * (FEWEST - 1), [1] * (FEWEST - 1))
+    assert too_few(few, None) == {*WORTH} - {"auroc", "ap"}
+
+
+def test_alarms_of_weighed_cells_are_those_of_the_cells_that_weigh() -> None:
+    lives = [(a, u, PRESSURE if c >= 0 else c) for a, u, c in random_lives(60)]
+    anode = ["lithium", "silicon"] * 30
+    rows, risk = rows_of(lives, anode=anode), {}
+    draw = np.random.default_rng(1)
+    for cell in range(60):
+        chosen = rows.cell == cell
+        risk[cell] = np.clip(30 / rows.left[chosen].clip(min=1), 0, 1) * draw.random(chosen.sum())
+    kept = list(range(0, 60, 3))
+    weight = np.isin(np.arange(60), kept) * 2.0
+    found = Alarms.of(rows, np.concatenate([*risk.values()])).curve(weight)
+    some = rows_of([lives[i] for i in kept], anode=[anode[i] for i in kept])
+    wanted = alarms(some, np.concatenate([risk[i] for i in kept]))
+    np.testing.assert_allclose(found.false, wanted.false)
+    for name, share in wanted.told.items():
+        np.testing.assert_allclose(found.told[name], share)
+    assert 0 < wanted.told["contact_loss"].max() <= 1
+
+
+def test_changes_are_drawn_alike_and_gaps_stay_empty(tmp_path: Path) -> None:
+    span = (-0.01, -0.03, 0.02)
+    spans = {
+        (name, part): {key: span for key in WORTH if key != "lead.over_pressure"}
+        for name in ("noise2", "dead") for part in (None, "vehicle")
+    }  # fmt: skip
+    for folder in ("one", "two"):
+        _pictures.save({"x": _pictures.changes(spans, WORTH, "3 cells")}, tmp_path / folder)
+    first, second = ((tmp_path / folder / "x.svg").read_text() for folder in ("one", "two"))
+    assert first == second
+    assert "too few failures" in first
+    assert "3 cells" in first
 
 
 def test_forecasts_are_judged_at_their_cycles_and_cells_alike(tmp_path: Path) -> None:
@@ -196,15 +259,18 @@ def test_the_populations_that_are_compared_hold_the_same_kinds(name: str) -> Non
     assert len(kinds) == 12
 
 
+def task(source: str, size: Size, few: int, draw: int) -> Task:
+    nowhere = Path("nowhere")
+    return Task(source, nowhere, nowhere, nowhere, ForecasterConfig(), size, "scratch", few, draw)
+
+
 def test_draws_of_few_cells_are_nested_and_never_judged_on() -> None:
     cells = [made_up_sequence(n, cycles=20 + 400 * (n % 2), fade=0.003) for n in range(20)]
     assert sum(c.life.failed for c in cells) == 10
-    size = replace(QUICK, few=(3, 6))
+    size = replace(QUICK, sizes=2)
 
     def names(few: int, draw: int) -> tuple[set[str], set[str]]:
-        nowhere = Path("nowhere")
-        task = Task(nowhere, nowhere, nowhere, ForecasterConfig(), size, "scratch", few, draw)
-        train, test = drawn(cells, task)
+        train, test = drawn(cells, task("hust", size, few, draw))
         assert all(c.life.failed for c in test)
         return {c.cell_id for c in train}, {c.cell_id for c in test}
 
@@ -225,3 +291,70 @@ def test_errors_are_of_the_cycles_left_and_in_percent() -> None:
     said = Forecasts(count, rul, *np.zeros((4, n)), np.ones(n, bool), *np.zeros((2, n, 0)))
     found = errors({cell.cell_id: said}, [cell])
     assert found == pytest.approx({"any": 20, "cycle100": 50})
+
+
+def test_each_of_three_cells_is_left_out_in_turn() -> None:
+    cells = [made_up_sequence(n, cycles=420, fade=0.003) for n in range(3)]
+    size = replace(QUICK, sizes=2, draws=3)
+    parts = [drawn(cells, task("samsung30q", size, 2, draw)) for draw in range(3)]
+    for train, test in parts:
+        assert {c.cell_id for c in train} | {c.cell_id for c in test} == {c.cell_id for c in cells}
+    assert len({test[0].cell_id for _, test in parts}) == 3
+
+
+def test_a_channel_that_pretraining_never_saw_is_opened_at_the_few_cells_scale() -> None:
+    def strained(cell: CellSequence, strain: float) -> CellSequence:
+        s = cell.summaries
+        fields = {n: s.field(n) for n in FIELDS if s.observed[:, INDEX[n]].any()}
+        fields["strain.mean"] = strain + 0.01 * s.cycle_count
+        summaries = CycleSummaries.from_fields(s.cycle_count, fields)
+        return CellSequence(cell.metadata, summaries, cell.life)
+
+    plain = [made_up_sequence(n) for n in range(3)]
+    network = Forecaster(ForecasterConfig())
+    fit_scales(network, Cells.of(plain), teach=False)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    after = opened(before, [strained(c, 7.0) for c in plain], network.config)
+    at = INDEX["strain.mean"]
+    assert before["scaler.known"][at] == 0
+    assert after["scaler.known"][at] == 1
+    assert after["scaler.centre"][at] > 7
+    changed = [k for k, v in after.items() if not torch.equal(v, before[k])]
+    assert {key.partition(".")[0] for key in changed} == {"scaler"}
+    others = np.arange(len(FIELDS)) != at
+    assert torch.equal(after["scaler.centre"][others], before["scaler.centre"][others])
+
+
+def test_strain_is_told_or_withheld_and_every_samsung_cell_fails(recorded_data: Path) -> None:
+    strain = np.array([name.startswith("strain.") for name in FIELDS])
+    without = recorded("samsung30q", recorded_data, 10_000)
+    given = recorded("samsung30q.strain", recorded_data, 10_000)
+    assert [cell.life.cycle for cell in without] == [269, 325, 310]
+    for a, b in zip(without, given, strict=True):
+        assert not a.summaries.observed[:, strain].any()
+        assert b.summaries.observed[:, strain].any()
+        assert np.array_equal(a.summaries.observed[:, ~strain], b.summaries.observed[:, ~strain])
+
+
+def test_a_dip_is_below_what_came_before_it() -> None:
+    capacity = np.linspace(1.0, 0.7, 60, dtype=np.float32)
+    assert not lpscl.dips(capacity).any()
+    capacity[[20, 59]] = 0.5, 0.63
+    assert np.flatnonzero(lpscl.dips(capacity)).tolist() == [20, 59]
+    capacity[0] = 0.0
+    assert not lpscl.dips(capacity)[0]  # nothing came before it
+
+
+def test_the_recorded_solid_state_cell_is_told_and_drawn(
+    recorded_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = recorded_data / lpscl.FILE
+    if not path.exists():
+        pytest.skip(f"the LPSCl record is not at {path}")
+    cell, said = lpscl.told(path, Session.load(fadecast.PRETRAINED))
+    figures = lpscl.show(cell, said)
+    assert (figures["cycles"], figures["dips"], figures["life"]) == (477, 3, 146)
+    assert figures["novel"] == 1  # a stranger to the bundle, and told to be one
+    assert "an illustration" in capsys.readouterr().out
+    lpscl.picture(cell, said).savefig(tmp_path / "lpscl.svg")
+    assert "not a validation" in (tmp_path / "lpscl.svg").read_text()
