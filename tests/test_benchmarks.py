@@ -24,7 +24,8 @@ from fadecast.cell.life import EndOfLife, Life
 from fadecast.cell.record import PublishedLife
 from fadecast.cell.summaries import FIELDS, INDEX, CycleSummaries
 from fadecast.forecast.forecast import HORIZONS, RISKS, Forecasts
-from fadecast.learn.dataset import Cells, CellSequence
+from fadecast.learn import dataset
+from fadecast.learn.dataset import CellSequence
 from fadecast.learn.fit import fit_scales
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from fadecast.physics.population import Population
@@ -312,7 +313,7 @@ def test_a_channel_that_pretraining_never_saw_is_opened_at_the_few_cells_scale()
 
     plain = [made_up_sequence(n) for n in range(3)]
     network = Forecaster(ForecasterConfig())
-    fit_scales(network, Cells.of(plain), teach=False)
+    fit_scales(network, dataset.Cells.of(plain), teach=False)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     after = opened(before, [strained(c, 7.0) for c in plain], network.config)
     at = INDEX["strain.mean"]
