@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +13,20 @@ from benchmarks import _trees
 from benchmarks._cells import EVERY, VIEWS, Array, Cells, Rows, Table, hidden_truth, table
 from benchmarks._cox import cox
 from benchmarks._hazards import perceptron
-from benchmarks._networks import Described, answers, described, learnt, restored, without_pressure
+from benchmarks._networks import (
+    Described,
+    answers,
+    described,
+    fewer_averages,
+    learnt,
+    restored,
+    without_pressure,
+)
 from benchmarks._patches import transformer
 from benchmarks._said import Said, by_kind
 from benchmarks._stages import Arrays, Stages, say
 from fadecast.learn.config import TrainConfig
+from fadecast.network.forecaster import PRESETS, ForecasterConfig
 
 TRUTH: Final = ("truth_trees", "truth_network")
 """Who is given the hidden truth: the better of them is the ceiling."""
@@ -25,6 +34,8 @@ NETWORKS: Final = ("src/fadecast/network", "src/fadecast/learn", "src/fadecast/f
 """Code that decides what a network says."""
 CELLS: Final = ("benchmarks/_cells.py", "src/fadecast/learn/features.py", "src/fadecast/cell")
 
+MICRO_DROPOUT: Final = 0.1
+"""A third of the width leaves less to drop."""
 _HISTORY: Final = VIEWS[-1]
 
 
@@ -103,17 +114,36 @@ class Contest:
 
     def network(self, seed: int, *, blind: bool = False) -> Said:
         """Ours, trained by the configuration; ``blind`` to the pressure."""
-        name = f"network_{seed}{'_blind' * blind}"
-        return self._stage(name, NETWORKS, lambda: self._network(seed, blind), self._settings())
 
-    def _network(self, seed: int, blind: bool) -> Mapping[str, Array]:
-        network, training = self.config.network, self.config.training
+        def make() -> Mapping[str, Array]:
+            network, given = self.config.network, self._given()
+            given = without_pressure(given, network) if blind else given
+            return self._network(network, given, seed)
+
+        name = f"network_{seed}{'_blind' * blind}"
+        return self._stage(name, NETWORKS, make, self._settings())
+
+    def micro(self) -> Said:
+        """The preset for microcontrollers, trained in the same way."""
+        network = replace(PRESETS["micro"], dropout=MICRO_DROPOUT)
+
+        def make() -> Mapping[str, Array]:
+            given = fewer_averages(self._given(), self.config.network, network.averages)
+            return self._network(network, given, 0)
+
+        return self._stage("micro", NETWORKS, make, f"{network} {self.config.training}")
+
+    def _given(self) -> Described:
         if self._described is None:
-            self._described = restored(
-                self.kept("described", NETWORKS, self._describe, given=self._settings())
-            )
-        given = without_pressure(self._described, network) if blind else self._described
-        return answers(learnt(given, network, training.model_copy(update={"seed": seed})), given)
+            arrays = self.kept("described", NETWORKS, self._describe, given=self._settings())
+            self._described = restored(arrays)
+        return self._described
+
+    def _network(
+        self, network: ForecasterConfig, given: Described, seed: int
+    ) -> Mapping[str, Array]:
+        training = self.config.training.model_copy(update={"seed": seed})
+        return answers(learnt(given, network, training), given)
 
     def _describe(self) -> Arrays:
         return described(self.train, self.held_cells, self.test, self.rows, self.config)

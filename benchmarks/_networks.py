@@ -99,17 +99,19 @@ def restored(arrays: Arrays) -> Described:
 def without_pressure(given: Described, network: ForecasterConfig) -> Described:
     """As if no cell had ever had a pressure sensor."""
     gone, logs = _of_pressure(network)
+    none = float(np.log(LEAST_CHANGE))
+    return _changed(given, lambda x: x.index_fill(1, gone, 0.0).index_fill(1, logs, none))
 
-    def blind(described: Tensor) -> Tensor:
-        return described.index_fill(1, gone, 0.0).index_fill(1, logs, float(np.log(LEAST_CHANGE)))
 
-    def rows(part: batches.Rows) -> batches.Rows:
-        return batches.Rows.of(part.batch._replace(described=blind(part.batch.described)))
-
-    old = given.prepared
-    held = None if old.held is None else rows(old.held)
-    prepared = Prepared(old.scales, rows(old.train), held, rows(old.known))
-    return given._replace(prepared=prepared, described=blind(given.described))
+def fewer_averages(
+    given: Described, network: ForecasterConfig, averages: Sequence[float]
+) -> Described:
+    """As a network describes cycles that has but some of the ``averages`` of ``network``."""
+    encoder = Forecaster(network).encoder
+    own, width = encoder.features, len(encoder.tracked)
+    starts = [own + network.averages.index(length) * width for length in averages]
+    columns = torch.cat([torch.arange(own), *(torch.arange(s, s + width) for s in starts)])
+    return _changed(given, lambda x: x.index_select(1, columns))
 
 
 def learnt(given: Described, network: ForecasterConfig, training: TrainingConfig) -> Forecaster:
@@ -160,6 +162,16 @@ def heard(forecast: Forecast, cells: Cells, rows: Rows) -> dict[str, Array]:
         forecasts = forecast(some)
         parts += [told(forecasts[c.cell_id], cycles[i]) for i, c in enumerate(some, start)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _changed(given: Described, change: Callable[[Tensor], Tensor]) -> Described:
+    def rows(part: batches.Rows) -> batches.Rows:
+        return batches.Rows.of(part.batch._replace(described=change(part.batch.described)))
+
+    old = given.prepared
+    held = None if old.held is None else rows(old.held)
+    prepared = Prepared(old.scales, rows(old.train), held, rows(old.known))
+    return given._replace(prepared=prepared, described=change(given.described))
 
 
 @torch.no_grad()

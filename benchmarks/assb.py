@@ -56,6 +56,7 @@ QUICK_CELLS = 96
 SEEDS = 5
 SEEDED = "network_seeds"
 """The configuration of the shipped network, trained here anew: how much chance there is in it."""
+OURS = ("network", "micro", SEEDED)
 COMPARED = ("network", "trees_history")  # in alarms
 
 
@@ -66,6 +67,7 @@ def main() -> None:
         contest = prepared(options.quick, Path(name))
         networks, first = judged_networks(contest, options)
         said = {k: [v] for k, v in contest.opponents().items()} | {"network": networks}
+        said["micro"] = [contest.micro()]
         said[SEEDED] = [contest.network(seed) for seed in range(1 if options.quick else SEEDS)]
     rows = contest.rows
     figures = {k: v for n, many in said.items() for k, v in standing(n, many, rows).items()}
@@ -194,7 +196,7 @@ def ratio(part: float, whole: float) -> float:
 
 def margins(figures: Figures, names: Sequence[str]) -> Figures:
     """Our AUROC minus that of the best opponent, pooled and at landmarks."""
-    rivals = [name for name in names if name not in ("network", SEEDED, *TRUTH)]
+    rivals = [name for name in names if name not in (*OURS, *TRUTH)]
     out = {}
     for part in ("", *(f".cycle{n}" for n in LANDMARKS)):
         head = f"{RISK}.auroc{part}"
@@ -236,7 +238,7 @@ def text(figures: Mapping[str, float], key: str) -> str:
 
 def show_gains(said: Mapping[str, Sequence[Said]], rows: Rows) -> Figures:
     """Print and return 95 % intervals of ours minus each opponent's, cells drawn anew."""
-    others = {n: many[0] for n, many in said.items() if n not in ("network", SEEDED, *TRUTH)}
+    others = {n: many[0] for n, many in said.items() if n not in (*OURS, *TRUTH)}
     found = gains(said["network"], others, rows)
     figures, lines = {}, []
     for name, quantiles in found.items():

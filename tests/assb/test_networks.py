@@ -68,6 +68,18 @@ def test_blinded_rows_are_those_of_cells_without_a_sensor(
     assert (blinded.described[own] != whole.described[own]).any()
 
 
+def test_fewer_averages_are_those_of_a_network_that_has_but_them(
+    arrays: Arrays, cells: Cells, rows: Rows
+) -> None:
+    fewer = _networks.fewer_averages(_networks.restored(arrays), NETWORK, (50.0,))
+    network = ForecasterConfig(hidden=8, averages=(50.0,))
+    forecaster = _networks.learnt(fewer, network, CONFIG.training.model_copy(update={"epochs": 1}))
+    own = rows.cell == 2
+    values, observed, _ = batches.valid_rows(list(cells)[2])
+    described = forecaster.describe(values[None], observed[None]).described[0, rows.row[own]]
+    torch.testing.assert_close(fewer.described[own].float(), described, rtol=2e-3, atol=2e-3)
+
+
 @pytest.mark.parametrize("name", _memories.MEMORIES)
 def test_a_memory_is_causal_and_remembers(name: str) -> None:
     torch.manual_seed(0)
