@@ -54,9 +54,9 @@ def described(
     train: Cells, held: Cells, test: Cells, rows: Rows, config: TrainConfig
 ) -> dict[str, NDArray[Any]]:
     """``Described`` as arrays by name."""
-    read = dataset.load_sequences(train.store, train.end_of_life)
+    store, end_of_life = train.store, train.end_of_life
     one, other = (
-        read.where(lambda head, ids=set(part.ids): head.cell_id in ids)  # type: ignore[misc]
+        dataset.read_cells(store, end_of_life, [store.metadata(c) for c in part.ids])
         for part in (train, held)
     )
     prepared = prepare(one, other, config.network, config.training)

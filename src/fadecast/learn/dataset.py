@@ -155,16 +155,26 @@ def load_sequences(
             f"no cells of {', '.join(missing)}", where=str(store.path),
             fix=f"The store holds {', '.join(sorted({m.source for m in metadata})) or 'none'}",
         )  # fmt: skip
-    reader, heads, cycles = _Reader(store), [], {}
-    for m in metadata:
-        if sources is None or m.source in sources:
-            summaries = reader.summaries(m.spec.cell_id)
-            if len(summaries):
-                life = find_life(summaries, m, end_of_life)
-                heads.append(_head(CellSequence(m, summaries, life)))
-                cycles[m.spec.cell_id] = summaries.cycle_count
-    if not heads:
+    wanted = [m for m in metadata if sources is None or m.source in sources]
+    cells = read_cells(store, end_of_life, wanted)
+    if not cells:
         raise TrainingError("no cells with a cycle", where=str(store.path), fix="Ingest some first")
+    return cells
+
+
+def read_cells(store: Store, end_of_life: EndOfLife, wanted: Sequence[CellMetadata]) -> Cells:
+    """Those of the ``wanted`` cells of ``store`` that have a cycle; as ``load_sequences``.
+
+    Raises:
+        TrainingError: the truth is damaged.
+    """
+    reader, heads, cycles = _Reader(store), [], {}
+    for m in wanted:
+        summaries = reader.summaries(m.spec.cell_id)
+        if len(summaries):
+            life = find_life(summaries, m, end_of_life)
+            heads.append(_head(CellSequence(m, summaries, life)))
+            cycles[m.spec.cell_id] = summaries.cycle_count
     reader.truth = read_truth(store.path, cycles)
     return Cells([_told(head, reader.truth.get(head.cell_id)) for head in heads], reader)
 
