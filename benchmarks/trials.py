@@ -1,9 +1,10 @@
 """What helps the network and what does not: one tracked run a trial, judged on validation designs.
 
-Of the population the first cells are taken, and prepared once; every trial meets the same rows of them. The first table varies the
-network that is shipped; the second one stands trained memories beside its untrained averages, at
-about equal numbers of parameters, over the same rows of each cell in their order. Test cells are
-never looked at. The runs are in the experiment "trials" of the tracking store.
+Of the population the first cells are taken, and prepared once; every trial meets the same rows of
+them. The first table varies the network that is shipped; the second one stands trained memories
+beside its untrained averages, at about equal numbers of parameters, over the same rows of each cell
+in their order. Test cells are never looked at. The runs are in the experiment "trials" of the
+tracking store.
 """
 
 from __future__ import annotations
