@@ -22,7 +22,7 @@ import fadecast
 from benchmarks import _common, _pictures
 from benchmarks._alarms import LEAD, THRESHOLDS, Curve, alarms, lead
 from benchmarks._cells import HORIZON, Cells, Rows
-from benchmarks._contest import NETWORKS, QUICK, TRUTH, Contest, Effort
+from benchmarks._contest import NETWORKS, QUICK, TOLD, TRUTH, Contest, Effort
 from benchmarks._film import film
 from benchmarks._judging import (
     LANDMARKS,
@@ -56,7 +56,7 @@ QUICK_CELLS = 96
 SEEDS = 5
 SEEDED = "network_seeds"
 """The configuration of the shipped network, trained here anew: how much chance there is in it."""
-OURS = ("network", "micro", SEEDED)
+NO_RIVALS = ("network", "micro", SEEDED, TOLD, *TRUTH)
 COMPARED = ("network", "trees_history")  # in alarms
 
 
@@ -196,7 +196,7 @@ def ratio(part: float, whole: float) -> float:
 
 def margins(figures: Figures, names: Sequence[str]) -> Figures:
     """Our AUROC minus that of the best opponent, pooled and at landmarks."""
-    rivals = [name for name in names if name not in (*OURS, *TRUTH)]
+    rivals = [name for name in names if name not in NO_RIVALS]
     out = {}
     for part in ("", *(f".cycle{n}" for n in LANDMARKS)):
         head = f"{RISK}.auroc{part}"
@@ -238,7 +238,7 @@ def text(figures: Mapping[str, float], key: str) -> str:
 
 def show_gains(said: Mapping[str, Sequence[Said]], rows: Rows) -> Figures:
     """Print and return 95 % intervals of ours minus each opponent's, cells drawn anew."""
-    others = {n: many[0] for n, many in said.items() if n not in (*OURS, *TRUTH)}
+    others = {n: many[0] for n, many in said.items() if n not in NO_RIVALS}
     found = gains(said["network"], others, rows)
     figures, lines = {}, []
     for name, quantiles in found.items():

@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.progress import track
 
 from fadecast.cell import cycles, samples
 from fadecast.cell.cycles import elapsed_cycles
@@ -137,7 +138,11 @@ class Cells(Sequence[CellSequence]):
 
 
 def load_sequences(
-    store: Store, end_of_life: EndOfLife, sources: Sequence[str] | None = None
+    store: Store,
+    end_of_life: EndOfLife,
+    sources: Sequence[str] | None = None,
+    *,
+    progress: bool = False,
 ) -> Cells:
     """Every cell of ``store`` (of the given ``sources``) that has at least one cycle, by id.
 
@@ -156,20 +161,22 @@ def load_sequences(
             fix=f"The store holds {', '.join(sorted({m.source for m in metadata})) or 'none'}",
         )  # fmt: skip
     wanted = [m for m in metadata if sources is None or m.source in sources]
-    cells = read_cells(store, end_of_life, wanted)
+    cells = read_cells(store, end_of_life, wanted, progress=progress)
     if not cells:
         raise TrainingError("no cells with a cycle", where=str(store.path), fix="Ingest some first")
     return cells
 
 
-def read_cells(store: Store, end_of_life: EndOfLife, wanted: Sequence[CellMetadata]) -> Cells:
+def read_cells(
+    store: Store, end_of_life: EndOfLife, wanted: Sequence[CellMetadata], *, progress: bool = False
+) -> Cells:
     """Those of the ``wanted`` cells of ``store`` that have a cycle; as ``load_sequences``.
 
     Raises:
         TrainingError: the truth is damaged.
     """
     reader, heads, cycles = _Reader(store), [], {}
-    for m in wanted:
+    for m in track(wanted, "reading cells", disable=not progress, transient=True):
         summaries = reader.summaries(m.spec.cell_id)
         if len(summaries):
             life = find_life(summaries, m, end_of_life)

@@ -68,7 +68,7 @@ def fit(
 ) -> Forecaster:
     """Prepare cells, and train, choose and finish a forecaster (``prepare``, ``fit_prepared``)."""
     _check_resumable(folder, resume)
-    prepared = prepare(train, validation, network, training, initial)
+    prepared = prepare(train, validation, network, training, initial, progress=progress)
     return fit_prepared(
         prepared, network, training, folder=folder, initial=initial, resume=resume,
         progress=progress, logger=logger, callbacks=callbacks,
@@ -81,6 +81,8 @@ def prepare(
     network: ForecasterConfig,
     training: TrainingConfig,
     initial: Mapping[str, Tensor] | None = None,
+    *,
+    progress: bool = False,
 ) -> Prepared:
     """Fit the scales and describe all cycles: each cell is looked at once.
 
@@ -105,7 +107,7 @@ def prepare(
         _begin_with(forecaster, initial)
     return Prepared(
         {k: v.clone() for k, v in forecaster.state_dict().items() if k.startswith(_SCALES)},
-        Rows(train, forecaster, training.every),
+        Rows(train, forecaster, training.every, progress=progress),
         Rows(validation, forecaster, training.every) if validation else None,
         Rows(_some(train), forecaster, training.every),
     )  # fmt: skip

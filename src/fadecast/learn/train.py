@@ -68,7 +68,9 @@ def train(
     say = (console or Console(quiet=True)).print
     end_of_life = config.data.end_of_life
     say(f"reading the cells of {store.path}")
-    sequences = load_sequences(store, end_of_life, config.data.sources)
+    sequences = load_sequences(
+        store, end_of_life, config.data.sources, progress=console is not None
+    )
     split = split_cells([head.metadata for head in sequences.heads], config.data.split)
     parts = {part: _part(sequences, getattr(split, part)) for part in PARTS}
     if not parts["test"]:
