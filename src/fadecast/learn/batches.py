@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -111,9 +112,15 @@ class Rows(Dataset[Batch]):
     """Rows of cells, one after another; an index lists rows and gives a batch."""
 
     def __init__(
-        self, sequences: Sequence[CellSequence], forecaster: Forecaster, every: int
+        self,
+        sequences: Sequence[CellSequence],
+        forecaster: Forecaster,
+        every: int,
+        *,
+        progress: bool = False,
     ) -> None:
-        parts = [to_rows(s, forecaster, every) for s in sequences if valid_rows(s.alive())[2].any()]
+        cells = track(sequences, "preparing cycles", disable=not progress, transient=True)
+        parts = [to_rows(s, forecaster, every) for s in cells if valid_rows(s.alive())[2].any()]
         if not parts:
             raise TrainingError(
                 "no cell has a cycle with usable charge before its failure",
