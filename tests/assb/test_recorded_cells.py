@@ -21,15 +21,6 @@ from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from fadecast.runtime import Session
 from tests.learn.population import made_up_sequence
 
-RESULT = {
-    "benchmark": "made_up",
-    "figures": {"speed.ratio": 2.123456, "speed.other": 0.5, "count": 7},
-    "targets": {"speed.ratio": "at least 3", "speed.other": "at most 1", "size": "at most 9"},
-    "met": {"speed.ratio": False, "speed.other": True},
-    "machine": {"processor": "made up", "cores": 2},
-    "versions": {"python": "3.11"},
-}
-
 
 def task(source: str, size: Size, few: int, draw: int) -> Task:
     nowhere = Path("nowhere")
