@@ -27,12 +27,9 @@ from benchmarks._said import Said, by_kind
 from benchmarks._stages import Arrays, Stages, say
 from fadecast.learn.config import TrainConfig
 from fadecast.network.forecaster import PRESETS, ForecasterConfig
-from fadecast.physics.state import TRUTH as HIDDEN
 
 TRUTH: Final = ("truth_trees", "truth_network")
 """Who is given the hidden truth: the better of them is the ceiling."""
-TOLD: Final = "trees_told_penetration"
-"""Given history and, of the hidden truth, how far lithium has come: what that alone is worth."""
 NETWORKS: Final = ("src/fadecast/network", "src/fadecast/learn", "src/fadecast/forecast")
 """Code that decides what a network says."""
 CELLS: Final = ("benchmarks/_cells.py", "src/fadecast/learn/features.py", "src/fadecast/cell")
@@ -40,8 +37,6 @@ CELLS: Final = ("benchmarks/_cells.py", "src/fadecast/learn/features.py", "src/f
 MICRO_DROPOUT: Final = 0.1
 """A third of the width leaves less to drop."""
 _HISTORY: Final = VIEWS[-1]
-_PLACE: Final = list(HIDDEN).index("penetration")
-_PENETRATION: Final = slice(_PLACE, _PLACE + 1)
 
 
 @dataclass(frozen=True)
@@ -111,8 +106,7 @@ class Contest:
         )  # fmt: skip
         found["network_blind"] = self.network(0, blind=True)
         truth_trees, truth_network = TRUTH
-        found[truth_trees] = self._trees(truth_trees, _HISTORY, parameters, knows=slice(None))
-        found[TOLD] = self._trees(TOLD, _HISTORY, parameters, knows=_PENETRATION)
+        found[truth_trees] = self._trees(truth_trees, _HISTORY, parameters, knows=True)
         found[truth_network] = self._stage(
             truth_network, ("benchmarks/_hazards.py", *CELLS, *NETWORKS), self._perceptron
         )
@@ -175,28 +169,25 @@ class Contest:
         return self.kept("tuning", ("benchmarks/_trees.py", *CELLS), make)
 
     def _trees(
-        self, name: str, view: str, parameters: Mapping[str, Any], knows: slice | None = None
+        self, name: str, view: str, parameters: Mapping[str, Any], knows: bool = False
     ) -> Said:
-        """Trees on a view, with the columns of the hidden truth that they know."""
-
         def make() -> Mapping[str, Array]:
-            views = self._learnt[view], self._asked[view]
-            x, fresh = views if knows is None else self._truth(knows)
+            x, fresh = self._truth() if knows else (self._learnt[view], self._asked[view])
             return _trees.boosted(x, self.known, fresh, parameters, self.effort.tree_rows)
 
         return self._stage(name, ("benchmarks/_trees.py", *CELLS), make, parameters)
 
-    def _truth(self, columns: slice) -> tuple[Table, Table]:
+    def _truth(self) -> tuple[Table, Table]:
         """History, hidden states and constants of the rows learnt from and of those judged."""
         pairs = ((self._learnt, self.learn, self.known), (self._asked, self.test, self.rows))
         x, fresh = (
-            np.concatenate([of[_HISTORY], hidden_truth(cells, rows)[:, columns]], axis=1)
+            np.concatenate([of[_HISTORY], hidden_truth(cells, rows)], axis=1)
             for of, cells, rows in pairs
         )
         return x, fresh
 
     def _perceptron(self) -> Mapping[str, Array]:
-        x, fresh = self._truth(slice(None))
+        x, fresh = self._truth()
         return perceptron(x, self.known, self.held, fresh, self.effort.truth_steps)
 
     def _cox(self) -> Mapping[str, Array]:

@@ -22,7 +22,7 @@ import fadecast
 from benchmarks import _common, _pictures
 from benchmarks._alarms import LEAD, THRESHOLDS, Curve, alarms, lead
 from benchmarks._cells import HORIZON, Cells, Rows
-from benchmarks._contest import NETWORKS, QUICK, TOLD, TRUTH, Contest, Effort
+from benchmarks._contest import NETWORKS, QUICK, TRUTH, Contest, Effort
 from benchmarks._film import film
 from benchmarks._judging import (
     LANDMARKS,
@@ -56,7 +56,7 @@ QUICK_CELLS = 96
 SEEDS = 5
 SEEDED = "network_seeds"
 """The configuration of the shipped network, trained here anew: how much chance there is in it."""
-NO_RIVALS = ("network", "micro", SEEDED, TOLD, *TRUTH)
+NO_RIVALS = ("network", "micro", SEEDED, *TRUTH)
 COMPARED = ("network", "trees_history")  # in alarms
 
 
