@@ -56,6 +56,8 @@ from tests.edge.program import (
 
 POPULATION = _common.ROOT / "training" / "populations" / "assb.yaml"
 CELLS = 40
+FOREIGN_CELLS = 16
+"""Of them under qemu, where a life takes ten times as long."""
 QUICK = {"cells": 3, "cycles": 100}
 SEED = 7002
 """Of the fresh cells; nothing trains on it."""
@@ -74,7 +76,7 @@ CORE = "cortex-a76"
 
 Way = Callable[[], Sequence[Columns]]
 Told = Mapping[str, Sequence[Columns]]
-"""Answers to every life, by way; the first way is the reference."""
+"""Answers to every life, or to the first ones, by way; the first way is the reference."""
 
 
 def main() -> None:
@@ -154,8 +156,9 @@ def ways(
         print(f"aarch64 is left out: {missing}")
         return
     foreign = build_foreign(KEPT / "edge", ARM, CORE)
-    yield "C++ aarch64", lambda: of_program(foreign, bundle, lives, folder)
-    yield "Python aarch64", lambda: of_foreign_python(bundle, lives, folder)
+    some = lives[:FOREIGN_CELLS]
+    yield "C++ aarch64", lambda: of_program(foreign, bundle, some, folder)
+    yield "Python aarch64", lambda: of_foreign_python(bundle, some, folder)
 
 
 def require_same(network: Forecaster, session: Session) -> None:
@@ -226,11 +229,11 @@ def show(told: Told) -> dict[str, float]:
     """Print how far every way is off the first one; the largest differences, in millionths."""
     (reference, expected), *others = told.items()
     figures, table = {}, []
-    cycles = sum(len(life["cycle_count"]) for life in expected)
     for way, found in others:
-        errors = [_lives.difference(*pair) for pair in zip(found, expected, strict=True)]
+        errors = [_lives.difference(*pair) for pair in zip(found, expected, strict=False)]
         error, what = max(errors)
         figures[way.replace("C++", "cpp").replace(" ", "_").lower()] = error * 1e6
+        cycles = sum(len(life["cycle_count"]) for life in expected[: len(found)])
         beyond = sum(error * 1e6 > ALLOWED for error, _ in errors)
         table.append([way, f"{len(found)}", f"{cycles}", f"{error:.1e}", what, f"{beyond}"])
     print(f"\nWhole lives, each way beside {reference}; cells beyond {ALLOWED / 1e6:g}:")
