@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,30 @@ def build(place: Path, kind: str) -> Program:
             _run(["cmake", "--build", folder, "-j2", *targets])
             (folder / "done").touch()
     return Program(folder, library())
+
+
+def emulated(arm: Path, core: str) -> tuple[str, ...]:
+    """What runs a program of aarch64 here; ``arm`` is the folder that sysroot.sh filled."""
+    # Its own /proc/cpuinfo has to stand in the place of this machine's.
+    return ("qemu-aarch64-static", "-cpu", core, "-L", str(arm / "root"))
+
+
+def build_foreign(place: Path, arm: Path, core: str) -> Program:
+    """The programs for aarch64, run under qemu."""
+    runtime = next((arm / "root/site/onnxruntime/capi").glob("libonnxruntime.so.*"))
+    return replace(build(place, "aarch64"), prefix=emulated(arm, core), runtime=runtime)
+
+
+def foreign_python(
+    arm: Path, core: str, *words: str | Path, path: Sequence[Path]
+) -> subprocess.CompletedProcess[str]:
+    """Run Python for aarch64, with numpy, onnxruntime and the folders ``path`` to import from."""
+    command = [*emulated(arm, core), arm / "root/usr/bin/python3.11", *words]
+    places = ":".join(map(str, [arm / "root/site", *path]))
+    return subprocess.run(
+        list(map(str, command)), capture_output=True, text=True,
+        env={"PYTHONPATH": places, "PYTHONHOME": str(arm / "root/usr")},
+    )  # fmt: skip
 
 
 def _run(command: Sequence[str | Path]) -> None:

@@ -20,7 +20,15 @@ from fadecast.export.bundle import export_bundle
 from fadecast.network.forecaster import PRESETS
 from fadecast.runtime import Session
 from tests.bundles import TAUGHT, made_up_columns, made_up_cycles, made_up_spec, tiny_network
-from tests.edge.program import Program, build, read, to_csv, worst, write_cells
+from tests.edge.program import (
+    Program,
+    build_foreign,
+    foreign_python,
+    read,
+    to_csv,
+    worst,
+    write_cells,
+)
 from tests.edge.test_program import TOLERANCE, faulty, in_python
 
 pytestmark = pytest.mark.slow
@@ -46,18 +54,14 @@ def arm(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="module", params=["cortex-a53", "cortex-a76"])
-def emulated(request: pytest.FixtureRequest, arm: Path) -> tuple[str, ...]:
-    root = arm / "root"
-    # Its own /proc/cpuinfo has to stand in the place of this machine's.
-    return ("qemu-aarch64-static", "-cpu", request.param, "-L", str(root))
+def core(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def arm_program(pytestconfig: pytest.Config, arm: Path, emulated: tuple[str, ...]) -> Program:
+def arm_program(pytestconfig: pytest.Config, arm: Path, core: str) -> Program:
     assert pytestconfig.cache is not None
-    built = build(Path(pytestconfig.cache.mkdir("edge")), "aarch64")
-    runtime = next((arm / "root/site/onnxruntime/capi").glob("libonnxruntime.so.*"))
-    return replace(built, prefix=emulated, runtime=runtime)
+    return build_foreign(Path(pytestconfig.cache.mkdir("edge")), arm, core)
 
 
 def test_the_program_on_aarch64(
@@ -73,16 +77,11 @@ def test_the_program_on_aarch64(
 
 
 def test_the_python_runtime_on_aarch64(
-    arm: Path, emulated: tuple[str, ...], bundle: Path, session: Session
+    arm: Path, core: str, bundle: Path, session: Session
 ) -> None:
     columns = made_up_columns(4, seed=2)
-    code = _script(bundle, 4)
-    run = subprocess.run(
-        [*emulated, str(arm / "root/usr/bin/python3.11"), "-c", code],
-        env={"PYTHONPATH": f"{arm / 'root/site'}:{Path(fadecast.__file__).parents[1]}",
-             "PYTHONHOME": str(arm / "root/usr")},
-        capture_output=True, text=True,
-    )  # fmt: skip
+    source = Path(fadecast.__file__).parents[1]
+    run = foreign_python(arm, core, "-c", _script(bundle, 4), path=[source])
     assert run.returncode == 0, run.stderr[-2000:]
     assert worst(json.loads(run.stdout), in_python(session, columns, SPEC)[1]) <= TOLERANCE
 

@@ -44,23 +44,25 @@ class HeldOut(Protocol):
 Life = tuple[CellSpec, CycleSummaries]
 
 
-def torch_forecasts(forecaster: Forecaster, lives: Sequence[Life]) -> list[Forecasts]:
+def torch_forecasts(
+    forecaster: Forecaster, lives: Sequence[Life], dtype: torch.dtype = torch.float64
+) -> list[Forecasts]:
     """What the trained network says of whole lives, the state carried from cycle to cycle.
 
     In double precision: the rounding of a thousand carried cycles is none of its answers.
     """
-    exact = copy.deepcopy(forecaster).double().eval()
+    exact = copy.deepcopy(forecaster).to(dtype).eval()
     results = []
     for low in range(0, len(lives), LIVES_AT_ONCE):
         group = lives[low : low + LIVES_AT_ONCE]
         values, observed, elapsed = (
-            pad_sequence([torch.from_numpy(np.array(rows, np.float64)) for rows in parts], True)
+            pad_sequence([torch.tensor(rows, dtype=dtype) for rows in parts], True)
             for parts in zip(
                 *((s.values, s.observed, elapsed_cycles(s.cycle_count)) for _, s in group),
                 strict=True,
             )
         )
-        design = torch.from_numpy(np.stack([encode_design(spec) for spec, _ in group])).double()
+        design = torch.tensor(np.stack([encode_design(spec) for spec, _ in group]), dtype=dtype)
         tensors = exact.forecast_sequence(values, observed, design, elapsed)
         arrays = {name: getattr(tensors, name).float().numpy() for name in OUTPUTS}
         arrays["valid"] = arrays["valid"] > 0.5

@@ -1,0 +1,245 @@
+"""Whole lives through every form in which the network is deployed: the same answers?
+
+Fresh simulated cells (training/populations/assb.yaml under another seed) are given as samples to
+the trained network in torch, in double and in single precision, to the Python runtime and to the
+C++ program, on this processor and, under qemu, on aarch64. Told is by how much any answer after any
+cycle differs from that of torch in double precision, as `fadecast export` measures it: absolute, or
+relative where a number is larger than 1; quantiles of the cycles left beside the last of them.
+
+Without the tracked run of the bundle (`--bundle`, default: the pretrained one) torch is left out
+and the Python runtime is the reference; without qemu, a cross compiler and the folder that
+`make test-edge` fills (or `FADECAST_ARM`), aarch64 is. Quick: few cells, no aarch64.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import fadecast
+from benchmarks import _common, _lives
+from benchmarks._lives import Columns, Life
+from fadecast.cell.cycles import elapsed_cycles
+from fadecast.cell.record import CellRecord
+from fadecast.cell.store import Store
+from fadecast.errors import TrainingError
+from fadecast.export.parity import torch_forecasts
+from fadecast.learn.config import TrackingConfig
+from fadecast.learn.run import load_run
+from fadecast.network.batch import summarise_record
+from fadecast.network.forecaster import Forecaster
+from fadecast.physics.generate import generate
+from fadecast.physics.population import Population
+from fadecast.runtime import Session
+from fadecast.runtime.bundle import GOLDEN
+from fadecast.runtime.golden import OUTPUTS, TOLERANCE, Golden, answer_error
+from tests.edge.program import (
+    Program,
+    build,
+    build_foreign,
+    foreign_python,
+    read,
+    to_csv,
+    write_cells,
+)
+
+POPULATION = _common.ROOT / "training" / "populations" / "assb.yaml"
+CELLS = 40
+FOREIGN_CELLS = 16
+"""Of them under qemu, where a life takes ten times as long."""
+QUICK = {"cells": 3, "cycles": 100}
+SEED = 7002
+"""Of the fresh cells; nothing trains on it."""
+ALLOWED = 10.0
+"""Largest difference, in millionths."""
+SENT = (
+    "test_time_second", "voltage_volt", "current_ampere", "cycle_count",
+    "surface_temperature_celsius", "surface_pressure_pa",
+)  # fmt: skip
+"""What every way is given of samples."""
+HERE = platform.machine()
+KEPT = _common.ROOT / ".pytest_cache" / "d"
+"""Where `make test-edge` keeps what it builds."""
+ARM = Path(os.environ.get("FADECAST_ARM", KEPT / "arm"))
+CORE = "cortex-a76"
+
+Way = Callable[[], Sequence[Columns]]
+Told = Mapping[str, Sequence[Columns]]
+"""Answers to every life, or to the first ones, by way; the first way is the reference."""
+
+
+def main() -> None:
+    """Ask every way, compare, close."""
+    parser = _common.parser(__doc__)
+    parser.add_argument("--bundle", type=Path, default=fadecast.PRETRAINED, help="the bundle")
+    parser.add_argument("--cells", type=int, help=f"fresh cells (default: {CELLS})")
+    options = parser.parse_args()
+    size = QUICK if options.quick else {"cells": CELLS}
+    if options.cells:
+        size |= {"cells": options.cells}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        records = simulate(size, folder / "cells")
+        told = {}
+        for way, ask in ways(options.bundle, records, folder, options.quick):
+            began = time.perf_counter()
+            told[way] = ask()
+            print(f"{way}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    figures = show(told)
+    targets = dict.fromkeys(figures, f"at most {ALLOWED:g}")
+    met = {name: value <= ALLOWED for name, value in figures.items()}
+    _common.close("parity", figures, targets, met, ("numpy", "onnxruntime", "torch"))
+
+
+def simulate(changes: Mapping[str, int], out: Path) -> list[CellRecord]:
+    """Fresh cells with their samples, each of a kind drawn anew."""
+    changes = {"shard": 1, "seed": SEED, "keep": "samples", "latent": False, **changes}
+    for _ in generate(Population.from_yaml(POPULATION).model_copy(update=changes), out):
+        pass
+    store = Store(out)
+    return [store.read(cell_id) for cell_id in store.cell_ids()]
+
+
+def as_sent(record: CellRecord) -> Life:
+    """What is sent of a record; a sensor that the cell lacks says NaN."""
+    assert record.samples is not None
+    missing = np.full(len(record.samples["voltage_volt"]), np.nan)
+    return Life(record.spec, {name: record.samples.get(name, missing) for name in SENT})
+
+
+def ways(
+    bundle: Path, records: Sequence[CellRecord], folder: Path, quick: bool
+) -> Iterator[tuple[str, Way]]:
+    """Every way that there is here; prints why another one is left out."""
+    session = Session.load(bundle)
+    lives = [as_sent(record) for record in records]
+    run = session.manifest["training"]["run_id"]
+    try:
+        network, _ = load_run(run, TrackingConfig())
+        require_same(network, session)
+    except TrainingError as error:
+        print(f"torch is left out: {error}")
+    else:
+        given = [(record.spec, summarise_record(record)) for record in records]
+        for name, dtype in (("torch float64", torch.float64), ("torch float32", torch.float32)):
+            yield (
+                name,
+                lambda dtype=dtype: [
+                    _lives.of_forecasts(forecasts, session.virtual_sensors)
+                    for forecasts in torch_forecasts(network, given, dtype)
+                ],
+            )
+    yield f"Python {HERE}", lambda: _lives.of_runtime(session, lives)
+    missing = absent("cmake", "c++")
+    if missing:
+        print(f"the C++ program is left out: {missing}")
+        return
+    KEPT.mkdir(parents=True, exist_ok=True)
+    (KEPT / "edge").mkdir(exist_ok=True)
+    program = build(KEPT / "edge", "native")
+    yield f"C++ {HERE}", lambda: of_program(program, bundle, lives, folder)
+    missing = "a quick run" if quick else absent("qemu-aarch64-static", "aarch64-linux-gnu-g++")
+    if not missing and not (ARM / "done").exists():
+        missing = f"no system in {ARM}, where `make test-edge` unpacks one"
+    if missing:
+        print(f"aarch64 is left out: {missing}")
+        return
+    foreign = build_foreign(KEPT / "edge", ARM, CORE)
+    some = lives[:FOREIGN_CELLS]
+    yield "C++ aarch64", lambda: of_program(foreign, bundle, some, folder)
+    yield "Python aarch64", lambda: of_foreign_python(bundle, some, folder)
+
+
+def require_same(network: Forecaster, session: Session) -> None:
+    """Raises ``TrainingError`` if the network does not give the answers that the bundle keeps."""
+    golden = Golden.from_bytes(session.bundle.files[GOLDEN])
+    life = golden.values, golden.observed, golden.design, elapsed_cycles(golden.cycle_count)
+    exact = copy.deepcopy(network).double()
+    with torch.inference_mode():
+        told = exact.forecast_sequence(*(torch.tensor(part).double()[None] for part in life))
+    errors = {n: answer_error(n, getattr(told, n)[0].numpy(), getattr(golden, n)) for n in OUTPUTS}
+    worst = max(errors, key=lambda name: errors[name])
+    if errors[worst] > TOLERANCE:
+        raise TrainingError(
+            f"its {worst} is off the answers that the bundle keeps of it by {errors[worst]:.2g}",
+            where=f"run {session.manifest['training']['run_id']}",
+            fix="Give --bundle one that this version of the network was exported to",
+        )
+
+
+def absent(*programs: str) -> str:
+    """Which of these programs is not installed, in words; empty where all are."""
+    missing = [name for name in programs if shutil.which(name) is None]
+    return f"not installed: {', '.join(missing)}" if missing else ""
+
+
+def of_program(
+    program: Program, bundle: Path, lives: Sequence[Life], folder: Path
+) -> list[Columns]:
+    """The answers of the C++ program, which gets all lives in one table of samples."""
+    cells = write_cells(folder / "cells.csv", [life.spec for life in lives])
+    source = folder / "samples.csv"
+    with source.open("w") as file:
+        for number, (spec, samples) in enumerate(lives):
+            head, rows = to_csv(samples, spec.cell_id).split("\n", 1)
+            file.write(rows if number else f"{head}\n{rows}")
+    command = program.command(
+        bundle, "--allow-unsigned", "--close", "--cells", cells, "--input", source,
+        "--max-cells", str(len(lives)),
+    )  # fmt: skip
+    run = subprocess.run(command, capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"the C++ program failed: {run.stderr}")
+    told: dict[str, list[Mapping[str, object]]] = {life.spec.cell_id: [] for life in lives}
+    for row in read(run.stdout):
+        told[row.pop("cell_id")].append(row)
+    return [of_rows(rows) for rows in told.values()]
+
+
+def of_rows(rows: Sequence[Mapping[str, object]]) -> Columns:
+    """The answers in JSON lines of one cell; null is NaN."""
+    names = [name for name in rows[0] if name != "faults"]
+    return _lives.grouped({name: np.array([row[name] for row in rows], float) for name in names})
+
+
+def of_foreign_python(bundle: Path, lives: Sequence[Life], folder: Path) -> list[Columns]:
+    """The answers of the Python runtime on aarch64."""
+    _lives.dump_lives(folder / "lives.npz", lives)
+    run = foreign_python(
+        ARM, CORE, "-m", "benchmarks._lives", bundle, folder / "lives.npz", folder / "told.npz",
+        path=[Path(fadecast.__file__).parents[1], _common.ROOT],
+    )  # fmt: skip
+    if run.returncode:
+        sys.exit(f"the Python runtime failed on aarch64: {run.stderr}")
+    return _lives.load(folder / "told.npz")
+
+
+def show(told: Told) -> dict[str, float]:
+    """Print how far every way is off the first one; the largest differences, in millionths."""
+    (reference, expected), *others = told.items()
+    figures, table = {}, []
+    for way, found in others:
+        errors = [_lives.difference(*pair) for pair in zip(found, expected, strict=False)]
+        error, what = max(errors)
+        figures[way.replace("C++", "cpp").replace(" ", "_").lower()] = error * 1e6
+        cycles = sum(len(life["cycle_count"]) for life in expected[: len(found)])
+        beyond = sum(error * 1e6 > ALLOWED for error, _ in errors)
+        table.append([way, f"{len(found)}", f"{cycles}", f"{error:.1e}", what, f"{beyond}"])
+    print(f"\nWhole lives, each way beside {reference}; cells beyond {ALLOWED / 1e6:g}:")
+    _common.table(["way", "cells", "cycles", "largest", "of", "beyond"], table)
+    return figures
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What the benchmark of parity calls a difference, and that it finds one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import _lives, parity
+from benchmarks._lives import Columns, difference
+from fadecast.cell.cycles import assign_cycles
+from fadecast.cell.record import CellMetadata, CellRecord
+from fadecast.errors import TrainingError
+from fadecast.runtime import Session
+from tests.bundles import made_up_columns, made_up_spec, tiny_network
+from tests.edge.program import Program
+
+
+def life(**changes: object) -> dict[str, np.ndarray]:
+    """Made-up answers after two cycles."""
+    columns = {
+        "cycle_count": [1, 2], "soh": [1.0, 0.9], "novelty": [0.5, 40.0], "valid": [True, False],
+        "incidence": np.full((2, 4, 25), 0.5), "rul": [[1.0, 500.0], [2.0, 100.0]],
+    }  # fmt: skip
+    return {name: np.array(column) for name, column in (columns | changes).items()}
+
+
+def test_a_difference_is_beside_one_the_number_or_the_last_quantile() -> None:
+    assert difference(life(), life())[0] == 0
+    for changes, size, name in (
+        ({"soh": [1.0, 0.9 + 1e-3]}, 1e-3, "soh"),
+        ({"novelty": [0.5, 40.4]}, 1e-2, "novelty"),
+        ({"rul": [[1.5, 500.0], [2.0, 100.0]]}, 1e-3, "rul"),
+        ({"rul": [[1.0, 500.0], [2.5, 100.0]], "soh": [1.001, 0.9]}, 5e-3, "rul"),
+        ({"valid": [True, True]}, 1.0, "valid"),
+    ):
+        found, what = difference(life(**changes), life())
+        assert (found, what) == (pytest.approx(size), name)
+
+
+def test_what_is_missing_is_infinitely_wrong_but_for_the_incidence() -> None:
+    told = life()
+    without = {name: told[name] for name in told if name != "incidence"}
+    assert difference(without, told)[0] == 0
+    assert difference(life(incidence=np.zeros((2, 4, 25))), told) == (0.5, "incidence")
+    assert difference({n: c for n, c in told.items() if n != "soh"}, told) == (np.inf, "soh")
+    assert difference(life(soh=[1.0, np.nan]), told) == (np.inf, "soh")
+    assert difference({name: column[:1] for name, column in told.items()}, told)[0] == np.inf
+
+
+def test_the_table_tells_the_worst_cell_of_every_way(capsys: pytest.CaptureFixture[str]) -> None:
+    off = life(soh=[1.0, 0.9 + 3e-5])
+    told = {"torch float64": [life()] * 3, "C++ x86_64": [life(), off, off], "Python": [life()] * 2}
+    figures = parity.show(told)
+    assert figures == {"cpp_x86_64": pytest.approx(30), "python": 0}
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line]
+    rows = {" ".join(words[:-5]): words[-5:] for words in lines}
+    assert rows["C++ x86_64"] == ["3", "6", "3.0e-05", "soh", "2"]
+    assert rows["Python"] == ["2", "4", "0.0e+00", "cycle_count", "0"]
+
+
+@pytest.fixture(scope="module")
+def records() -> list[CellRecord]:
+    """Two made-up cells, one without pressure."""
+    found = []
+    for number in range(2):
+        columns = made_up_columns(5 + number, seed=number)
+        columns["cycle_count"] = assign_cycles(columns, made_up_spec().nominal_capacity_ah)
+        if number:
+            del columns["surface_pressure_pa"]
+        found.append(CellRecord(CellMetadata(made_up_spec(f"cell-{number}"), "made-up"), columns))
+    return found
+
+
+def test_every_way_that_is_there_agrees(
+    program: Program,
+    bundle: Path,
+    records: list[CellRecord],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = {way: ask() for way, ask in parity.ways(bundle, records, tmp_path, True)}
+    said = capsys.readouterr().out
+    assert "torch is left out" in said
+    assert "no run 'none'" in said
+    assert "aarch64 is left out: a quick run" in said
+    assert [way.split()[0] for way in told] == ["Python", "C++"]
+    assert [len(one["soh"]) for one in told[f"C++ {parity.HERE}"]] == [5, 6]
+    assert all(value <= parity.ALLOWED for value in parity.show(told).values())
+
+
+def test_a_network_that_is_not_the_bundles_is_left_out(session: Session) -> None:
+    parity.require_same(tiny_network(0)[1], session)
+    with pytest.raises(TrainingError, match="off the answers that the bundle keeps"):
+        parity.require_same(tiny_network(1)[1], session)
+
+
+def test_another_process_is_given_the_same_lives(
+    bundle: Path, session: Session, records: list[CellRecord], tmp_path: Path
+) -> None:
+    lives = [parity.as_sent(record) for record in records]
+    files = tmp_path / "lives.npz", tmp_path / "told.npz"
+    _lives.dump_lives(files[0], lives)
+    command = [sys.executable, "-m", "benchmarks._lives", bundle, *files]
+    places = [str(parity._common.ROOT), *sys.path]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": ":".join(places)})
+    here: list[Columns] = _lives.of_runtime(session, lives)
+    for ours, theirs in zip(_lives.load(files[1]), here, strict=True):
+        assert difference(ours, theirs)[0] <= 1e-6
+        assert set(ours) == set(theirs)
