@@ -53,7 +53,7 @@ KEPT = _common.ROOT / "mlruns" / "populations" / "assb"
 STAGES_KEPT = _common.ROOT / "mlruns" / "assb"
 PICTURES = _common.ROOT / "docs" / "figures"
 QUICK_CELLS = 96
-SEEDS = 3
+SEEDS = 2
 SEEDED = "network_seeds"
 """The configuration of the shipped network, trained here anew: how much chance there is in it."""
 NO_RIVALS = ("network", "micro", SEEDED, *TRUTH)
