@@ -100,7 +100,7 @@ def without_pressure(given: Described, network: ForecasterConfig) -> Described:
     """As if no cell had ever had a pressure sensor."""
     gone, logs = _of_pressure(network)
     none = float(np.log(LEAST_CHANGE))
-    return _changed(given, lambda x: x.index_fill(1, gone, 0.0).index_fill(1, logs, none))
+    return _changed(given, lambda x: x.index_fill(1, gone, 0.0).index_fill_(1, logs, none))
 
 
 def fewer_averages(
