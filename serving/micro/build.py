@@ -24,6 +24,7 @@ from fadecast.errors import FadecastError
 from fadecast.runtime.bundle import FORECAST, GOLDEN, Bundle, read_bundle
 from fadecast.runtime.golden import OUTPUTS, Golden, worst_error
 from serving.micro.arena import share_buffers
+from serving.micro.constants import narrow
 
 HERE = Path(__file__).parent
 TOLERANCE = 1e-4
@@ -58,8 +59,10 @@ def generate(graph: Path, bundle: Bundle, golden: Golden, out: Path) -> None:
         "--large-temp-threshold", 0, "--large-weight-threshold", 0, "--input-dim", "batch=1",
         cwd=out,
     )  # fmt: skip
-    source = out / "forecast.c"
-    source.write_text(share_buffers(source.read_text(), "forecast"))
+    source, constants = out / "forecast.c", out / "forecast_data.c"
+    code, data = narrow(source.read_text(), constants.read_text())
+    source.write_text(share_buffers(code, "forecast"))
+    constants.write_text(data)
     found = re.search(r"^void forecast\(.*\)(?= \{)", source.read_text(), re.M)
     if found is None:
         raise FadecastError("emx-onnx-cgen wrote no function forecast")
