@@ -258,7 +258,7 @@ def show_gains(said: Mapping[str, Sequence[Said]], rows: Rows) -> Figures:
 def show_calibration(figures: Figures) -> Figures:
     """Print and return them."""
     print(f"\nExpected calibration error of the risk: {text(figures, f'{RISK}.calibration_error')}")
-    print("Coverage of the 90 % intervals, cells alike")
+    print("Coverage of the 90 % intervals, freed of the censoring, cycles alike")
     parts = [k for k in figures if k.startswith("coverage90.") and not k.endswith(".std")]
     _common.table(["", "covered"], [[k.partition(".")[2], text(figures, k)] for k in parts])
     return figures
