@@ -27,9 +27,12 @@ from benchmarks._said import Said, by_kind
 from benchmarks._stages import Arrays, Stages, say
 from fadecast.learn.config import TrainConfig
 from fadecast.network.forecaster import PRESETS, ForecasterConfig
+from fadecast.physics.state import TRUTH as TRUTH_COLUMNS
 
 TRUTH: Final = ("truth_trees", "truth_network")
 """Who is given the hidden truth: the better of them is the ceiling."""
+DEPTH: Final = "depth_trees"
+"""Who is given one hidden state alone, how deep lithium has come: what seeing it would be worth."""
 NETWORKS: Final = ("src/fadecast/network", "src/fadecast/learn", "src/fadecast/forecast")
 """Code that decides what a network says."""
 CELLS: Final = ("benchmarks/_cells.py", "src/fadecast/learn/features.py", "src/fadecast/cell")
@@ -37,6 +40,7 @@ CELLS: Final = ("benchmarks/_cells.py", "src/fadecast/learn/features.py", "src/f
 MICRO_DROPOUT: Final = 0.1
 """A third of the width leaves less to drop."""
 _HISTORY: Final = VIEWS[-1]
+_DEPTH_AT: Final = list(TRUTH_COLUMNS).index("penetration")
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,10 @@ class Contest:
         )  # fmt: skip
         found["network_blind"] = self.network(0, blind=True)
         truth_trees, truth_network = TRUTH
-        found[truth_trees] = self._trees(truth_trees, _HISTORY, parameters, knows=True)
+        found[DEPTH] = self._trees(
+            DEPTH, _HISTORY, parameters, knows=slice(_DEPTH_AT, _DEPTH_AT + 1)
+        )
+        found[truth_trees] = self._trees(truth_trees, _HISTORY, parameters, knows=slice(None))
         found[truth_network] = self._stage(
             truth_network, ("benchmarks/_hazards.py", *CELLS, *NETWORKS), self._perceptron
         )
@@ -169,19 +176,21 @@ class Contest:
         return self.kept("tuning", ("benchmarks/_trees.py", *CELLS), make)
 
     def _trees(
-        self, name: str, view: str, parameters: Mapping[str, Any], knows: bool = False
+        self, name: str, view: str, parameters: Mapping[str, Any], knows: slice | None = None
     ) -> Said:
         def make() -> Mapping[str, Array]:
-            x, fresh = self._truth() if knows else (self._learnt[view], self._asked[view])
+            known = (self._learnt[view], self._asked[view])
+            x, fresh = known if knows is None else self._truth(knows)
             return _trees.boosted(x, self.known, fresh, parameters, self.effort.tree_rows)
 
         return self._stage(name, ("benchmarks/_trees.py", *CELLS), make, parameters)
 
-    def _truth(self) -> tuple[Table, Table]:
-        """History, hidden states and constants of the rows learnt from and of those judged."""
+    def _truth(self, columns: slice = slice(None)) -> tuple[Table, Table]:
+        """History, and of hidden states and constants some columns, of the rows learnt from and of
+        those judged."""
         pairs = ((self._learnt, self.learn, self.known), (self._asked, self.test, self.rows))
         x, fresh = (
-            np.concatenate([of[_HISTORY], hidden_truth(cells, rows)], axis=1)
+            np.concatenate([of[_HISTORY], hidden_truth(cells, rows)[:, columns]], axis=1)
             for of, cells, rows in pairs
         )
         return x, fresh

@@ -18,11 +18,10 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -33,22 +32,21 @@ from numpy.typing import NDArray
 import fadecast
 from benchmarks import _common, _pictures
 from benchmarks._alarms import LEAD, alarms, lead
+from benchmarks._conditions import noisier, simulate, undeclared, without_pressure
 from benchmarks._judge import LANDMARK, Judged, differences, intervals
 from benchmarks._judging import Figures
 from fadecast.cell.life import CAUSES, PRESSURE_CAUSES, EndOfLife
 from fadecast.cell.store import Store
-from fadecast.cell.summaries import FIELDS, CycleSummaries
-from fadecast.cli.simulation import summarise
+from fadecast.cell.summaries import FIELDS
 from fadecast.export.bundle import export_bundle
 from fadecast.forecast.forecast import Forecasts
 from fadecast.learn.config import TrackingConfig, TrainConfig
-from fadecast.learn.dataset import CellSequence, load_sequences
+from fadecast.learn.dataset import CellSequence
 from fadecast.learn.fit import fit
 from fadecast.learn.predict import forecast_cells
 from fadecast.learn.run import held_out_cells, load_run
 from fadecast.learn.split import is_of
 from fadecast.network.summary import Summary
-from fadecast.physics.generate import generate
 from fadecast.physics.population import Population
 from fadecast.report.scores import read_scores
 from fadecast.runtime import Session
@@ -59,11 +57,13 @@ TRAINING = _common.ROOT / "training" / "configs" / "assb.yaml"
 CELLS, QUICK_CELLS = 1000, 96
 SEED = 7001
 """Of the fresh cells; nothing trains on it."""
-NOISES = ("voltage_noise", "current_noise", "temperature_noise", "pressure_noise", "pressure_drift")
 KEYS = {
     "elsewhere": "shift.elsewhere", "noise2": "noise2",
     "dead": "pressure.dead", "none": "pressure.none",
+    "undeclared": "undeclared", "neither": "undeclared.pressure.none",
 }  # fmt: skip
+AGAINST = {"neither": "undeclared"}
+"""What a condition is compared to where it is not the reference."""
 COMPARED = ("auroc", "ap", "rul.mdape.cycle100", "coverage90", "novelty")
 SHOWN = (*COMPARED, "coverage90.flagged", "coverage90.unflagged")
 WORTH = ("auroc", "ap", "rul.mdape.cycle100", *(f"lead.{cause}" for cause in PRESSURE_CAUSES))
@@ -72,11 +72,10 @@ PARTS = (None, "vehicle", "laboratory")
 """Protocols whose cells are told apart; None: all."""
 FEWEST = 10
 """Failures without which no difference of their lives or alarms is told."""
-SENSORS = ("noise2", "dead", "none")
+SENSORS = ("noise2", "dead", "none", "neither")
 """Conditions that are drawn."""
 PICTURES = _common.ROOT / "docs" / "figures"
 LIBRARIES = ("numpy", "onnxruntime", "pyarrow")
-_PRESSURE = np.array([name.startswith("pressure.") for name in FIELDS])
 _AT_ONCE = 32
 
 Span = tuple[float, ...]
@@ -115,16 +114,14 @@ def judge_bundle(bundle: Path | None, count: int, quick: bool, folder: Path) -> 
     if bundle is None and not quick:
         sys.exit("no pretrained bundle here: give --bundle, or --quick for one trained in seconds")
     session = Session.load(bundle or quick_bundle(reference, folder))
-    noisy = {name: doubled(getattr(reference.sensors, name)) for name in NOISES}
     fresh = simulate(reference, folder / "reference")
     conditions = {
         "elsewhere": lambda: simulate(elsewhere, folder / "elsewhere"),
-        "noise2": lambda: simulate(
-            reference.model_copy(update={"sensors": replace(reference.sensors, **noisy)}),
-            folder / "noise2",
-        ),
+        "noise2": lambda: simulate(noisier(reference), folder / "noise2"),
         "dead": lambda: [without_pressure(cell, 0.5) for cell in fresh],
         "none": lambda: [without_pressure(cell, 0.0) for cell in fresh],
+        "undeclared": lambda: [undeclared(cell) for cell in fresh],
+        "neither": lambda: [without_pressure(undeclared(cell), 0.0) for cell in fresh],
     }
     own, figures = judge(fresh, session, folder, "reference")
     others = {}
@@ -139,13 +136,14 @@ def judge_bundle(bundle: Path | None, count: int, quick: bool, folder: Path) -> 
     print(
         "at the lowest threshold that is false at most once in 5000 cycles of these cells. Changes"
     )
-    print("are to the reference (elsewhere: kinds weighed as there), 95 % over cells; none is told")
-    print(f"of fewer than {FEWEST} failures:")
+    print("are to the reference (elsewhere: kinds weighed as there; neither: to undeclared), 95 %")
+    print(f"over cells; none is told of fewer than {FEWEST} failures:")
     gaps = {}
     for part in PARTS:
         for name, other in others.items():
-            few = too_few(own, part) | too_few(other, part)
-            found = differences(own, other, paired=name != "elsewhere", protocol=part)
+            base = judged[AGAINST.get(name, "reference")]
+            few = too_few(base, part) | too_few(other, part)
+            found = differences(base, other, paired=name != "elsewhere", protocol=part)
             gaps[name, part] = {key: span for key, span in found.items() if key not in few}
         figures |= told_of(part, judged, gaps)
     if not quick:
@@ -243,15 +241,6 @@ def judge_run(run: str, place: Path | None) -> Figures:
     return figures
 
 
-def simulate(config: Population, out: Path) -> list[CellSequence]:
-    """Cells of a population, made anew."""
-    workers = (os.cpu_count() or 1) if config.cells > QUICK_CELLS else 1  # starting takes seconds
-    for done, total in generate(config, out, summarise=summarise, workers=workers):
-        if sys.stderr.isatty():
-            print(f"{done} of {total} shards", end="\r", file=sys.stderr, flush=True)
-    return list(load_sequences(Store(out), EndOfLife()))
-
-
 def quick_bundle(reference: Population, folder: Path) -> Path:
     """A bundle of a network trained for seconds on cells under another seed."""
     config = TrainConfig.from_yaml(TRAINING)
@@ -262,19 +251,6 @@ def quick_bundle(reference: Population, folder: Path) -> Path:
         Summary(), network, folder / "bundle", training={"run_id": "none"},
         end_of_life=EndOfLife(), held_out=cells[:2],
     )  # fmt: skip
-
-
-def doubled(size: float | tuple[float, float]) -> float | tuple[float, ...]:
-    """Twice a size, or both ends of its range."""
-    return tuple(2 * end for end in size) if isinstance(size, tuple) else 2 * size
-
-
-def without_pressure(cell: CellSequence, share: float) -> CellSequence:
-    """The cell without measured pressure after this share of its record."""
-    s = cell.summaries
-    dead = (np.arange(len(s)) >= share * len(s))[:, None] & _PRESSURE
-    summaries = CycleSummaries(s.cycle_count, s.values, s.observed & ~dead)
-    return CellSequence(cell.metadata, summaries, cell.life)
 
 
 def scored(

@@ -30,8 +30,9 @@ import torch
 
 import fadecast
 from benchmarks import _common
+from benchmarks._conditions import simulate
 from benchmarks.recorded import side_by_side, summarised, text
-from benchmarks.shift import POPULATIONS, TRAINING, simulate
+from benchmarks.shift import POPULATIONS, TRAINING
 from fadecast.cell.life import EndOfLife, find_life
 from fadecast.cell.record import CellRecord
 from fadecast.cell.store import Store

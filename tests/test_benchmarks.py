@@ -13,9 +13,10 @@ from benchmarks import __main__ as runner
 from benchmarks import _pictures
 from benchmarks._alarms import Alarms, alarms
 from benchmarks._cells import Cells
+from benchmarks._conditions import noisier, undeclared, without_pressure
 from benchmarks._judge import Judged, differences, matched
 from benchmarks._said import Said
-from benchmarks.shift import FEWEST, WORTH, doubled, failures, too_few, without_pressure
+from benchmarks.shift import FEWEST, WORTH, failures, too_few
 from fadecast.cell.life import EndOfLife, Life
 from fadecast.cell.record import PublishedLife
 from fadecast.cell.summaries import FIELDS
@@ -241,7 +242,19 @@ def test_a_dead_pressure_sensor_leaves_the_rest() -> None:
     assert before[:, pressure].any(1).all()
     assert np.array_equal(seen[:, ~pressure], before[:, ~pressure])
     assert seen[:, pressure].any(1).tolist() == [True] * 5 + [False] * 5
-    assert doubled((0.1, 0.3)) == (0.2, 0.6)
+    unknown = undeclared(cell).spec
+    assert (unknown.fixture, unknown.applied_pressure_pa) == ("unknown", None)
+    assert unknown.nominal_capacity_ah == cell.spec.nominal_capacity_ah
+
+
+def test_noisier_sensors_are_twice_as_noisy() -> None:
+    config = Population.from_yaml(
+        Path(__file__).parent.parent / "training" / "populations" / "assb.yaml"
+    )
+    before, after = config.sensors, noisier(config).sensors
+    assert after.voltage_noise == 2 * before.voltage_noise
+    assert after.pressure_drift == tuple(2 * end for end in before.pressure_drift)
+    assert after.pressure_missing == before.pressure_missing
 
 
 @pytest.mark.parametrize("name", ["assb", "elsewhere"])

@@ -65,7 +65,7 @@ def test_the_most_specific_prior_wins():
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_designs_and_cells_are_possible(kind):
     rng = np.random.default_rng(1)
-    rows = [vary(design(kind, rng.random(N_COORDINATES)), rng.normal(size=N_COORDINATES))]
+    rows = [vary(design(kind, rng.random(N_COORDINATES)), kind, rng.normal(size=N_COORDINATES))]
     rows.append(central(kind))
     check_cells(np.array(rows))
 
@@ -100,3 +100,13 @@ def test_unknown_names_are_refused():
 
 def test_the_cell_table_is_the_constants_then_the_rated_capacity():
     assert CELL.names == (*PARAMETERS, "rated")
+
+
+def test_what_a_fixture_exerts_scatters_by_its_kind():
+    normals, pressure = np.ones(N_COORDINATES), PARAMETERS["set_pressure"]
+    for fixture, spread in (("spring", 0.10), ("fixed_gap", 0.20), ("constant_force", 0.03)):
+        kind = Kind(fixture=fixture)
+        cell = central(kind, set_pressure=5.0)
+        exerted = float(vary(cell, kind, normals)["set_pressure"])
+        assert exerted == pytest.approx(5.0 * np.exp(spread))
+        assert pressure.scatter.get(fixture, pressure.spread) == spread

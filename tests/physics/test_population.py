@@ -134,6 +134,23 @@ def test_splits_go_by_design_and_the_held_out_is_apart(made):
     assert all(len(splits) == 1 for splits in by_design.values())
 
 
+def test_undeclared_cells_differ_in_what_is_said_of_them_alone(made, tmp_path):
+    silent = CONFIG.model_copy(update={"undeclared": 1.0})
+    list(generate(silent, tmp_path / "silent"))
+    for cell_id in Store(made).cell_ids():
+        one, other = (Store(p).read(cell_id) for p in (made, tmp_path / "silent"))
+        assert (other.spec.fixture, other.spec.applied_pressure_pa) == ("unknown", None)
+        assert set(one.samples) - set(other.samples) == {"applied_pressure_pa"}
+        assert other.metadata.published_life == one.metadata.published_life
+        for name, values in other.samples.items():
+            assert np.array_equal(values, one.samples[name], equal_nan=True)
+    some = CONFIG.model_copy(update={"undeclared": 0.5})
+    list(generate(some, tmp_path / "some"))
+    found = Store(tmp_path / "some")
+    unknown = [found.metadata(c).spec.fixture == "unknown" for c in found.cell_ids()]
+    assert 0 < sum(unknown) < len(unknown)
+
+
 def test_latent_times_are_those_of_reruns_for_one_cause():
     """The two reruns that follow several causes find what one rerun for each cause finds."""
     config = Population(

@@ -5,6 +5,9 @@
     STORE/cells/<cell_id>/samples.parquet | summaries.parquet
     STORE/.partial/                     writes in progress; never read
 
+Samples have a column each. Summaries are ``cycle_count`` and one list a cycle, whose fields the
+schema names: hundreds of columns would cost more than the numbers in them.
+
 A cell is written into ``.partial`` and then renamed, so a killed process leaves the cell whole or
 absent. Nothing in a store is trusted: what is unknown, missing or altered is a ``StoreError``.
 """
@@ -33,10 +36,11 @@ from fadecast.cell.record import CellMetadata, CellRecord, CellSpec, PublishedLi
 from fadecast.cell.summaries import FIELDS, CycleSummaries
 from fadecast.errors import CheckError, StoreError
 
-VERSION: Final = 1
+VERSION: Final = 2
 _STORE_HEADER: Final = {"format": "fadecast-store", "version": VERSION}
 _HEADER_KEYS: Final = {"kind", "rows", "data_digest", "metadata"}
 _KINDS: Final = ("samples", "summaries")
+_FIELDS: Final = b"fadecast.fields"
 _TEXT: Final = ("source", "licence", "citation")
 
 
@@ -94,7 +98,6 @@ class Store:
         work = Path(tempfile.mkdtemp(prefix=f"{record.spec.cell_id}.", dir=partial))
         new, old, place = work / "new", work / "old", self._cells / record.spec.cell_id
         new.mkdir()
-        # Hundreds of short columns: whatever is done for each of them is what writing costs.
         pq.write_table(
             table, new / f"{header['kind']}.parquet", compression="lz4", use_dictionary=False,
             write_statistics=False,
@@ -164,7 +167,7 @@ class Store:
 
 
 def data_digest(record: CellRecord) -> str:
-    """SHA-256 of a record's data: column names, dtypes and values."""
+    """SHA-256 of a record's data: names, dtypes and values."""
     total = hashlib.sha256()
     for name, values in _arrays(record).items():
         total.update(f"{name} {values.dtype.str} {len(values)}\n".encode())
@@ -234,27 +237,36 @@ def _plain_spec(spec: CellSpec) -> dict[str, Any]:
 
 
 def _arrays(record: CellRecord) -> dict[str, NDArray[Any]]:
-    """Columns in declared order; summaries without the fields that were never observed."""
+    """Columns in declared order; of summaries the cycles, and by their names the fields ``(n, k)``
+    that were ever observed, NaN where they were not."""
     if record.samples is not None:
         return {name: record.samples[name] for name in COLUMNS if name in record.samples}
     table = record.summaries
     assert table is not None  # CellRecord holds one of the two
-    seen = [(i, name) for i, name in enumerate(FIELDS) if table.observed[:, i].any()]
-    values = np.where(table.observed, table.values, np.float32(np.nan))
-    return {"cycle_count": table.cycle_count} | {name: values[:, i] for i, name in seen}
+    seen: NDArray[np.bool_] = np.any(table.observed, axis=0)
+    values = np.where(table.observed, table.values, np.float32(np.nan))[:, seen]
+    names = " ".join(name for name, some in zip(FIELDS, seen, strict=True) if some)
+    return {"cycle_count": table.cycle_count, names: values}
 
 
 def _table(record: CellRecord) -> pa.Table:
-    """Samples keep NaN as it is; in summaries what was not observed is null."""
-    from_pandas = record.summaries is not None
-    return pa.table({k: pa.array(v, from_pandas=from_pandas) for k, v in _arrays(record).items()})
+    arrays = _arrays(record)
+    if record.samples is not None:
+        return pa.table(arrays)
+    names, values = arrays.popitem()
+    columns: dict[str, Any] = dict(arrays)
+    if names:  # Arrow has no lists of length 0
+        rows = pa.array(values.ravel())
+        columns["fields"] = pa.FixedSizeListArray.from_arrays(rows, values.shape[1])
+    table = pa.table(columns)
+    return table.replace_schema_metadata({_FIELDS: names.encode()})
 
 
 def _column(table: pa.Table, name: str, dtype: str) -> NDArray[Any]:
     column = table.column(name)
     if column.type != pa.from_numpy_dtype(np.dtype(dtype)):
         raise TypeError(f"column {name} is {column.type}, expected {dtype}")
-    return np.array(column.to_numpy())  # nulls of a float column become NaN
+    return np.array(column.to_numpy())
 
 
 def _from_samples(table: pa.Table) -> Mapping[str, NDArray[Any]]:
@@ -265,10 +277,17 @@ def _from_samples(table: pa.Table) -> Mapping[str, NDArray[Any]]:
 
 
 def _from_summaries(table: pa.Table) -> CycleSummaries:
-    return CycleSummaries.from_fields(
-        _column(table, "cycle_count", "int64"),
-        {k: _column(table, k, "float32") for k in table.column_names if k != "cycle_count"},
-    )
+    names = (table.schema.metadata or {})[_FIELDS].decode().split()
+    expected = {"cycle_count": pa.int64()}
+    if names:
+        expected["fields"] = pa.list_(pa.float32(), len(names))
+    if dict(zip(table.column_names, table.schema.types, strict=True)) != expected:
+        raise TypeError(f"expected columns {expected}, found {table.schema}")
+    fields: dict[str, NDArray[np.float32]] = {}
+    if names:
+        values = table.column("fields").combine_chunks().flatten().to_numpy()
+        fields = dict(zip(names, values.reshape(-1, len(names)).T, strict=True))
+    return CycleSummaries.from_fields(_column(table, "cycle_count", "int64"), fields)
 
 
 def _metadata(data: Any) -> CellMetadata:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fadecast.errors import ConfigError
 from fadecast.physics.electrochemistry import cathode_potential, electrode_capacity
-from fadecast.physics.parameters import ANODES, CELL, FIXTURES, PARAMETERS, TABLE, TIERS
+from fadecast.physics.parameters import ANODES, CELL, FIXTURES, TABLE, TIERS
 
 N_COORDINATES = len(TABLE)
 """Unit-cube coordinates of a design, one per constant."""
@@ -78,15 +78,16 @@ def central(kind: Kind, **fixed: float) -> np.void:
     return design(kind, np.full(N_COORDINATES, 0.5), **fixed)
 
 
-def vary(cell: np.void, normals: NDArray[np.float64]) -> np.void:
-    """A cell of a design: each constant times exp(spread · normal), kept within its limits.
+def vary(cell: np.void, kind: Kind, normals: NDArray[np.float64]) -> np.void:
+    """A cell of a design of ``kind``: each constant times exp(spread · normal), within its limits.
 
     The rated capacity is declared, hence the design's.
     """
     out: np.void = cell.copy()
     for parameter, z in zip(TABLE, normals, strict=True):
-        low, high = PARAMETERS[parameter.name].limits
-        value = float(cell[parameter.name]) * np.exp(parameter.spread * float(np.clip(z, -4, 4)))
+        low, high = parameter.limits
+        spread = parameter.scatter.get(kind.fixture, parameter.spread)
+        value = float(cell[parameter.name]) * np.exp(spread * float(np.clip(z, -4, 4)))
         out[parameter.name] = min(max(value, low), high)
     # The two spreads together may pass the whole volume, which neither does alone.
     out["electrolyte_fraction"] = min(

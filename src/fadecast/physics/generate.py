@@ -22,7 +22,7 @@ import numba
 import numpy as np
 
 from fadecast.cell.record import CellRecord
-from fadecast.cell.store import Store
+from fadecast.cell.store import Store, write_json
 from fadecast.cell.summaries import CycleSummaries
 from fadecast.errors import ConfigError
 from fadecast.physics.failure import DRIVERS, ORIGINS
@@ -58,9 +58,7 @@ def generate(
             "the folder holds a population of another configuration", where=str(out),
             fix="Choose a new folder",
         )  # fmt: skip
-    partial = header.with_suffix(".partial")
-    partial.write_text(json.dumps(stated, indent=1), encoding="utf-8")
-    partial.replace(header)
+    write_json(header, stated)
     (out / "truth").mkdir(exist_ok=True)
     waiting = [number for number in range(config.shards) if not _truth(out, number).exists()]
     done = config.shards - len(waiting)

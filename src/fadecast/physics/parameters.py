@@ -37,6 +37,7 @@ class Parameter:
         limits: values the equations accept.
         tag, source: provenance.
         variants: other prior ranges, by ``anode``, ``tier``, ``fixture`` or ``anode.tier``.
+        scatter: other spreads, by ``fixture``.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Parameter:
     source: str
     log: bool = False
     variants: Mapping[str, Range] = field(default_factory=dict)
+    scatter: Mapping[str, float] = field(default_factory=dict)
 
     def prior(self, anode: str, tier: str, fixture: str) -> Range:
         """The prior range for a design; the most specific variant wins."""
@@ -103,7 +105,8 @@ TABLE: Final[tuple[Parameter, ...]] = (
     _P("voltage_min", "V", "design", 3.0, 3.0, 0.0, (1.5, 4.0), "P", "design choice"),
     _P("voltage_max", "V", "design", 4.15, 4.30, 0.0, (3.5, 4.6), "P", "design choice"),
     # 2 pressure and fixture
-    _P("set_pressure", "MPa", "2.1", 1, 30, 0.03, (0, 400), "P", "design choice; sampled against equation 3.2"),
+    _P("set_pressure", "MPa", "2.1", 1, 30, 0.10, (0, 400), "P", "design choice; sampled against equation 3.2. Scatter: preload by torque wrench ±17–23 % (VDI 2230, reported); stack height over a stiff gap",
+       scatter={"fixed_gap": 0.20, "constant_force": 0.03}),
     _P("fabrication_pressure", "MPa", "4.2", 300, 500, 0.0, (0, 1000), "M", "design fact, not an operating pressure"),
     _P("stiffness", "MPa/µm", "2.1", 0.003, 0.05, 0.10, (0, 5), "S", "spans Koerver 2018 (near-fixed gap) to spring jigs", log=True,
        variants={"constant_force": (1e-4, 3e-3), "fixed_gap": (0.08, 0.40)}),

@@ -53,6 +53,7 @@ class Population(BaseModel):
     share of cells that are re-pressed or whose fixture loosens, once. ``charge_rate`` and
     ``discharge_rate`` are in C, ``celsius`` is the mean ambient temperature. Seven in ten
     laboratory shards have a check-up every ``checkup_every`` cycles, vehicles one every 50.
+    ``undeclared`` is the share of cells whose fixture and set pressure nobody states.
     ``held_out`` names what becomes the out-of-distribution split: anodes, fixtures or
     protocols. ``latent`` keeps when every other cause would have ended the cell.
     """
@@ -74,6 +75,7 @@ class Population(BaseModel):
     over_pressure: _Share = 0.08
     events: _Share = 0.1
     batch_correlation: _Share = 0.5
+    undeclared: _Share = 0.0
     sensors: _Sensors = _Sensors()
     engine: Literal["kernel", "pybamm"] = "kernel"
     keep: Literal["samples", "summaries"] = "summaries"

@@ -49,10 +49,11 @@ class Shard:
         points = _sobol(config.seed, number * -(-config.shard // config.cells_per_design), designs)
         normals = draw.normal(size=(designs + self.count, N_COORDINATES))
         shared = np.sqrt(config.batch_correlation)
+        alone = np.sqrt(1.0 - config.batch_correlation)
         self.designs = np.arange(self.count) // config.cells_per_design
         nominal = [_design(config, kind, point, self.rate) for point in points]
         self.cells: NDArray[Any] = np.array([
-            vary(nominal[d], shared * normals[d] + np.sqrt(1 - shared**2) * normals[designs + i])
+            vary(nominal[d], kind, shared * normals[d] + alone * normals[designs + i])
             for i, d in enumerate(self.designs)
         ])  # fmt: skip
         self.nominal: NDArray[Any] = np.array(nominal)
@@ -112,10 +113,14 @@ class Shard:
             life = PublishedLife(max(int(lives.after[i]), 1), None, "simulated, alive at the end")
         else:
             life = PublishedLife(until, CAUSES[cause], "simulated", int(lives.after[i]))
+        fixture: str = group.fixture
+        applied: float | None = 1e6 * set_pressure
+        if np.random.default_rng([config.seed, 5, self.number, i]).random() < config.undeclared:
+            fixture, applied = "unknown", None
+            del columns["applied_pressure_pa"]
         spec = CellSpec(
             self.ids()[i], float(cell["rated"]) * AREA * 1e-3, float(cell["voltage_min"]),
-            float(cell["voltage_max"]), "nmc", group.anode, "sulfide", group.fixture,
-            1e6 * set_pressure,
+            float(cell["voltage_max"]), "nmc", group.anode, "sulfide", fixture, applied,
         )  # fmt: skip
         notes = {
             "tier": group.tier, "protocol": self.protocol.name, "population": config.name,
