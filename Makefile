@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := learn,sign,sim,sources,report,bench,dev
 
-.PHONY: demo demo-recorded test test-all test-edge micro bench lint format constraints clean
+.PHONY: demo demo-recorded test test-all test-edge micro pretrained bench lint format constraints clean
 
 demo: $(READY)  ## simulated cells → train → bundle → stream → score → report, into demo/
 	$(BIN)/fadecast demo
@@ -33,6 +33,11 @@ BUNDLE ?= demo/bundle
 micro: $(READY)  ## BUNDLE as C on Cortex-M4 and M7: built, replayed, measured, into build/micro
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[micro]'
 	$(BIN)/python -m serving.micro.build $(BUNDLE) build/micro
+
+pretrained: $(READY)  ## the shipped bundle from nothing, into build/pretrained; RUN=id goes on with a run
+	$(BIN)/fadecast simulate -c training/populations/assb.yaml -o mlruns/populations/assb
+	$(BIN)/python -m training.train --config training/configs/assb.yaml \
+	    --store mlruns/populations/assb --bundle build/pretrained $(if $(RUN),--resume $(RUN))
 
 bench: $(READY)  ## every benchmark, and docs/results.md anew
 	$(BIN)/python -m benchmarks

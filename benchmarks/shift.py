@@ -6,12 +6,11 @@ instruments, kinds weighed as in the reference), the reference with sensor noise
 and with its pressure sensor dead from the middle of every record on, or never there. All are scored
 from Parquet tables of cycle summaries, as `fadecast score` does. What each condition changes is
 told, with intervals over cells, of all cells and apart of those in vehicles and in the laboratory;
-for the sensors docs/figures/shift_pressure.svg draws it.
+for the sensors docs/figures/shift_pressure.svg draws it. Two conditions declare neither fixture nor
+set pressure, with the sensor and without it: what the sensor is worth where nothing is declared.
 
-`--bundle` is what is judged (default: the pretrained one). `--run ID` judges a tracked run trained
-by training/configs/held-out-*.yaml instead, on the kind of cells that it never saw and on the test
-designs of those it saw. Quick: few cells and a network trained for seconds, which says that the
-line works and nothing of how well.
+`--bundle` is what is judged (default: the pretrained one). Quick: few cells and a network trained
+for seconds, which says that the line works and nothing of how well.
 """
 
 from __future__ import annotations
@@ -33,19 +32,15 @@ import fadecast
 from benchmarks import _common, _pictures
 from benchmarks._alarms import LEAD, alarms, lead
 from benchmarks._conditions import noisier, simulate, undeclared, without_pressure
-from benchmarks._judge import LANDMARK, Judged, differences, intervals
+from benchmarks._judge import LANDMARK, Judged, differences
 from benchmarks._judging import Figures
 from fadecast.cell.life import CAUSES, PRESSURE_CAUSES, EndOfLife
-from fadecast.cell.store import Store
 from fadecast.cell.summaries import FIELDS
 from fadecast.export.bundle import export_bundle
 from fadecast.forecast.forecast import Forecasts
-from fadecast.learn.config import TrackingConfig, TrainConfig
+from fadecast.learn.config import TrainConfig
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.fit import fit
-from fadecast.learn.predict import forecast_cells
-from fadecast.learn.run import held_out_cells, load_run
-from fadecast.learn.split import is_of
 from fadecast.network.summary import Summary
 from fadecast.physics.population import Population
 from fadecast.report.scores import read_scores
@@ -88,14 +83,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a smaller version, under a minute")
     parser.add_argument("--bundle", type=Path, help="the bundle to judge")
     parser.add_argument("--cells", type=int, default=CELLS, help="fresh cells a condition")
-    parser.add_argument("--run", help="judge a tracked run on the kinds it holds out instead")
-    parser.add_argument("--store", type=Path, help="the cells of that run (default: as trained)")
     options = parser.parse_args()
-    if options.run:
-        figures = judge_run(options.run, options.store)
-    else:
-        with tempfile.TemporaryDirectory() as name:
-            figures = judge_bundle(options.bundle, options.cells, options.quick, Path(name))
+    with tempfile.TemporaryDirectory() as name:
+        figures = judge_bundle(options.bundle, options.cells, options.quick, Path(name))
     figures = {key: value for key, value in figures.items() if np.isfinite(value)}
     _common.close("shift", figures, {}, {}, LIBRARIES)
 
@@ -210,35 +200,6 @@ def judge(
     judged = Judged.of(forecasts, cells)
     early = lead(alarms(judged.rows, judged.said.risk))
     return judged, {f"{key}.{name}": v for name, v in (judged.figures() | early).items()}
-
-
-def judge_run(run: str, place: Path | None) -> Figures:
-    """A tracked run on the test cells of the kinds that it never saw, and of those it saw."""
-    forecaster, info = load_run(run, TrackingConfig())
-    kinds = info.config.data.split.held_out_kinds
-    cells = held_out_cells(info, Store(place or info.store))
-    parts = {
-        "held_out": [cell for cell in cells if is_of(cell.metadata, kinds)],
-        "seen": [cell for cell in cells if not is_of(cell.metadata, kinds)],
-    }
-    if not parts["held_out"]:
-        sys.exit(f"run {run} holds out no kind: train it by training/configs/held-out-*.yaml")
-    figures: Figures = {}
-    rows = []
-    for part, members in parts.items():
-        if not members:
-            continue
-        judged = Judged.of(forecast_cells(forecaster, members), members)
-        found, ends = judged.figures(), intervals(judged)
-        figures |= {f"{info.config.name}.{part}.{key}": value for key, value in found.items()}
-        for key, (low, high) in ends.items():
-            figures[f"{info.config.name}.{part}.{key}.low"] = low
-            figures[f"{info.config.name}.{part}.{key}.high"] = high
-        spans = [between((found[k], *ends[k]), "") if k in ends else "–" for k in SHOWN]
-        rows.append([f"{part} ({len(members)})", *spans])
-    print(f"{info.config.name}, run {run}: test cells of kinds held out and seen, 95 % over cells")
-    _common.table(["", *SHOWN], rows)
-    return figures
 
 
 def quick_bundle(reference: Population, folder: Path) -> Path:

@@ -1,10 +1,10 @@
 """What helps the network and what does not: one tracked run a trial, judged on validation designs.
 
 Of the population the first cells are taken, and prepared once; every trial meets the same rows of
-them. The first table varies the network that is shipped; the second one stands trained memories
-beside its untrained averages, at about equal numbers of parameters, over the same rows of each cell
-in their order. Test cells are never looked at. The runs are in the experiment "trials" of the
-tracking store.
+them. The first table varies the network that is shipped; the second one stands several networks as
+one, and what they teach a single one, beside it; the third one stands trained memories beside its
+untrained averages, at about equal numbers of parameters, over the same rows of each cell in their
+order. Test cells are never looked at. Every trial is a run of the experiment "trials".
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks import _common
+from benchmarks._ensemble import drawn_lives, said_by, together
 from benchmarks._memories import MEMORIES
 from benchmarks._said import PRESSURE, WITHIN
 from benchmarks._stages import say
@@ -43,10 +44,11 @@ from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from fadecast.network.heads import HazardHead, Readout, log_hazards
 from fadecast.physics.population import Population
 
-CELLS: Final = 4000
+CELLS: Final = 2000
 """Of the population, the first: so many that a trial takes minutes."""
 EPOCHS: Final = 4
 CELLS_AT_ONCE: Final = 32
+MEMBERS: Final = 4
 PARTS: Final = (0.5, 0.25)
 _CAUSES: Final = torch.tensor([CAUSES.index(cause) for cause in PRESSURE_CAUSES])
 
@@ -63,8 +65,10 @@ def main() -> None:
             tracking = TrackingConfig(
                 experiment="trials", uri=f"sqlite:///{name}/mlflow.db", artifacts=Path(name)
             )
-        found: dict[str, dict[str, Figures]] = {"network": {}, "memory": {}}
-        for group, trials in (("network", variants(config)), ("memory", memories(config))):
+        found: dict[str, dict[str, Figures]] = {}
+        groups = {"network": variants, "ensemble": ensembles, "memory": memories}
+        for group, trials in ((group, of(config)) for group, of in groups.items()):
+            found[group] = {}
             for trial, run in trials.items():
                 began = time.monotonic()
                 with tracked(tracking, f"{group}: {trial}") as record:
@@ -107,7 +111,7 @@ def variants(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]:
             one = fit_prepared(of(prepared), own, how, folder=folder)
             assert prepared.held is not None
             settings = {**changed, **learning, "parameters": parameters(one)}
-            return settings, judged(prepared.held.batch, *said_by(one, prepared.held.batch))
+            return settings, judged(prepared.held.batch, said_by(one)(prepared.held.batch))
 
         return run
 
@@ -129,6 +133,30 @@ def variants(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]:
     return {name: trial(*plan) for name, plan in plans.items()}
 
 
+def ensembles(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]:
+    """Trials of several networks that differ in their seed; the first one trains them."""
+    network, training, members = config.network, config.training, []
+
+    def trained(prepared: Prepared, folder: Path, **changed: Any) -> Forecaster:
+        how = training.model_copy(update=changed)
+        return fit_prepared(prepared, network, how, folder=folder)
+
+    def mean(prepared: Prepared, folder: Path) -> tuple[dict[str, object], Figures]:
+        members.extend(trained(prepared, folder / f"{n}", seed=n) for n in range(MEMBERS))
+        assert prepared.held is not None
+        rows = prepared.held.batch
+        return {"members": MEMBERS}, judged(rows, together(members)(rows))
+
+    def taught(prepared: Prepared, folder: Path) -> tuple[dict[str, object], Figures]:
+        drawn = drawn_lives(prepared.train.batch, together(members), seed=0)
+        one = trained(prepared._replace(train=Rows.of(drawn)), folder)
+        assert prepared.held is not None
+        rows = prepared.held.batch
+        return {"members": MEMBERS, "parameters": parameters(one)}, judged(rows, said_by(one)(rows))
+
+    return {f"mean of {MEMBERS}": mean, "taught by them": taught}
+
+
 def memories(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]:
     """Trials of trained memories by name."""
 
@@ -139,7 +167,7 @@ def memories(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]:
             train_sequences(model, prepared.train.batch, config.training)
             assert prepared.held is not None
             settings = {"epochs": EPOCHS, "parameters": parameters(model)}
-            return settings, judged(prepared.held.batch, *model.said(prepared.held.batch))
+            return settings, judged(prepared.held.batch, model.said(prepared.held.batch))
 
         return run
 
@@ -174,13 +202,13 @@ class Remembering(nn.Module):
         return hazards
 
     @torch.no_grad()
-    def said(self, rows: Batch) -> tuple[Tensor, Tensor]:
-        """Log-hazards of all rows, and the risk."""
+    def said(self, rows: Batch) -> Tensor:
+        """Log-hazards of all rows."""
         self.eval()
         out = torch.zeros(len(rows.age), self.hazards.middles.shape[0], len(CAUSES))
         for order, mask in batches(rows, None):
             out[order[mask]] = self(rows, order)[mask]
-        return read(log_hazards(out))
+        return log_hazards(out)
 
 
 def train_sequences(model: Remembering, rows: Batch, config: TrainingConfig) -> None:
@@ -257,20 +285,10 @@ def thinned(prepared: Prepared, part: float) -> Prepared:
 
 
 @torch.no_grad()
-def said_by(one: Forecaster, rows: Batch) -> tuple[Tensor, Tensor]:
-    """Log-hazards of all rows before recalibration, and the risk."""
-    memory = one.recall(rows.features, rows.design, rows.age).memory
-    return read(log_hazards(one.hazards(memory)))
-
-
-def read(hazards: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-hazards, and the pressure-related risk within ``HORIZONS[WITHIN]`` cycles."""
-    levels = -torch.log1p(-torch.tensor(QUANTILES)).expand(len(hazards), -1)
-    return hazards, Readout()(hazards, levels)[1][:, PRESSURE, WITHIN]
-
-
-def judged(rows: Batch, hazards: Tensor, risk: Tensor) -> dict[str, float]:
+def judged(rows: Batch, hazards: Tensor) -> dict[str, float]:
     """Likelihood with rows weighed as in training, AUROC and average precision of the risk."""
+    levels = -torch.log1p(-torch.tensor(QUANTILES)).expand(len(hazards), -1)
+    risk = Readout()(hazards, levels)[1][:, PRESSURE, WITHIN]
     ahead = HORIZONS[WITHIN]
     failed = rows.cause >= 0
     within, beyond = failed & (rows.until <= ahead), rows.after >= ahead

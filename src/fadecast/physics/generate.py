@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -73,7 +75,7 @@ def generate(
         make_shard(config, out, waiting[0], summarise)
         yield (done := done + 1), config.shards
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, _one_thread) as pool:
+        with ProcessPoolExecutor(workers, context, _begin_worker) as pool:
             jobs = [pool.submit(make_shard, config, out, n, summarise) for n in waiting[1:]]
             try:
                 for job in as_completed(jobs):
@@ -129,6 +131,17 @@ def _write_truth(path: Path, shard: Shard, lives: Lives, latent: Any) -> None:
     partial.replace(path)
 
 
-def _one_thread() -> None:
-    """Workers share the cores as processes; threads in them would only get in each other's way."""
+def _begin_worker() -> None:
+    """Workers share the cores as processes; threads in them would only get in each other's way.
+
+    They end with the process that started them: a killed one cannot tell them to.
+    """
     numba.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

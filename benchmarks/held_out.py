@@ -1,0 +1,103 @@
+"""Kinds never seen: networks trained without an anode, a fixture or vehicles, and judged on them.
+
+Each of training/configs/held-out-*.yaml is trained on the first cells of the population of
+training/populations/assb.yaml, without the kind that it names, and judged on that kind and on test
+designs of the others. Wanted: 90 % intervals that hold four lives in five, or a novelty above 1
+that says that they may not.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import _common
+from benchmarks._judge import Judged, intervals
+from benchmarks._judging import Figures
+from benchmarks._stages import say
+from benchmarks.assb import CONFIG, KEPT, QUICK_CELLS, simulate
+from fadecast.cell.store import Store
+from fadecast.learn.config import TrainConfig
+from fadecast.learn.dataset import read_cells
+from fadecast.learn.fit import fit
+from fadecast.learn.predict import forecast_cells
+from fadecast.learn.split import is_of, split_cells
+from fadecast.physics.population import Population
+
+CELLS = 2500
+UNKNOWN = "unknown"
+SHOWN = (
+    "auroc", "ap", "rul.mdape.cycle100", "coverage90", "novelty", "coverage90.flagged",
+    "coverage90.unflagged",
+)  # fmt: skip
+LEAST = 0.8
+"""Coverage without which a forecast should be flagged, and share of forecasts that should be."""
+
+
+def main() -> None:
+    """Train, judge, print, close."""
+    quick = _common.options(__doc__).quick
+    population = Population.from_yaml(CONFIG)
+    figures: Figures = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if quick:
+            changes = {"cells": 2 * QUICK_CELLS, "cycles": 150, "shard": 4, "latent": False}
+            population = population.model_copy(update=changes)
+        store = simulate(population, folder / "population" if quick else KEPT)
+        for path in sorted((_common.ROOT / "training" / "configs").glob("held-out-*.yaml")):
+            figures |= judged(TrainConfig.from_yaml(path), store, folder / path.stem, quick)
+    figures = {key: value for key, value in figures.items() if np.isfinite(value)}
+    targets, met = {}, {}
+    for key in [key for key in figures if key.endswith(".held_out.coverage90")]:
+        flagged = figures[key.replace("coverage90", "novelty")]
+        targets[key] = f"at least {LEAST:g}, or that share flagged"
+        met[key] = bool(max(figures[key], flagged) >= LEAST)
+    _common.close("held_out", figures, {} if quick else targets, {} if quick else met,
+                  ("numpy", "torch", "lightning"))  # fmt: skip
+
+
+def judged(config: TrainConfig, store: Store, folder: Path, quick: bool) -> Figures:
+    """Train by a configuration; judge on test cells of the kinds held out, and of those seen."""
+    metadata = [store.metadata(cell_id) for cell_id in store.cell_ids()[:CELLS]]
+    split = split_cells(metadata, config.data.split)
+    train, held, test = (
+        read_cells(store, config.data.end_of_life, [m for m in metadata if m.spec.cell_id in part])
+        for part in map(set, (split.train, split.validation, split.test))
+    )
+    training = config.training.model_copy(update={"epochs": 1} if quick else {})
+    network = fit(train, held, config.network, training, folder=folder)
+    say(f"{config.name}: trained on {len(train)} cells")
+    kinds = config.data.split.held_out_kinds
+    figures: Figures = {}
+    rows = []
+    for part, inside in (("held_out", True), ("seen", False)):
+        # A cell that declares nothing may or may not be of the kind.
+        cells = [
+            c for c in test if is_of(c.metadata, kinds) is inside and c.spec.fixture != UNKNOWN
+        ]
+        one = Judged.of(forecast_cells(network, cells), cells)
+        found, ends = one.figures(), intervals(one)
+        head = f"{config.name}.{part}"
+        figures |= {f"{head}.{key}": value for key, value in found.items()}
+        for key, (low, high) in ends.items():
+            figures |= {f"{head}.{key}.low": low, f"{head}.{key}.high": high}
+        rows.append([f"{part} ({len(cells)})", *(span(found, ends, key) for key in SHOWN)])
+    print(f"\n{config.name}: {len(train)} cells to learn from; test cells of kinds held out and of")
+    print("others, 95 % over cells; novelty: share of forecasts above 1")
+    _common.table(["", *SHOWN], rows)
+    return figures
+
+
+def span(found: Figures, ends: dict[str, tuple[float, float]], key: str) -> str:
+    """A figure and the ends of its interval, where it has any."""
+    if key not in ends:
+        return "–"
+    low, high = ends[key]
+    return f"{found[key]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+if __name__ == "__main__":
+    main()
