@@ -19,10 +19,10 @@ Said = Callable[[Batch], Tensor]
 """Rows to log-hazards ``(N, J, K + 1)``."""
 
 
-@torch.no_grad()
 def said_by(one: Forecaster) -> Said:
     """What a network says, before recalibration."""
 
+    @torch.no_grad()
     def say(rows: Batch) -> Tensor:
         memory = one.recall(rows.features, rows.design, rows.age).memory
         return log_hazards(one.hazards(memory))
@@ -30,14 +30,22 @@ def said_by(one: Forecaster) -> Said:
     return say
 
 
-@torch.no_grad()
 def together(members: Sequence[Forecaster]) -> Said:
-    """The mixture of the members' lives, as log-hazards."""
+    """The mixture of the members' lives."""
+    return lambda rows: mixed([said_by(one)(rows) for one in members])
 
-    def say(rows: Batch) -> Tensor:
-        return torch.stack([_within(said_by(one)(rows)) for one in members]).mean(0)
 
-    return lambda rows: _hazards(say(rows))
+def mixed(said: Sequence[Tensor]) -> Tensor:
+    """Log-hazards ``(N, J, K + 1)`` of the mixture of lives of which each has such log-hazards.
+
+    In logarithms: where hardly a cell is left, one minus what has failed has no digits.
+    """
+    hazards = torch.stack(list(said)).double()
+    after = hazards[..., -1].cumsum(-1)
+    before = torch.nn.functional.pad(after[..., :-1], (1, 0))
+    within = (before[..., None] + hazards[..., :-1]).logsumexp(0)
+    left, alive = after.logsumexp(0), before.logsumexp(0)
+    return torch.cat([within - alive[..., None], (left - alive)[..., None]], -1).float()
 
 
 @torch.no_grad()
@@ -68,12 +76,3 @@ def _within(hazards: Tensor) -> Tensor:
     """``(N, J, K)`` probability of failing within each interval by each cause."""
     survive = hazards[..., -1:]
     return torch.exp(survive.cumsum(-2) - survive + hazards[..., :-1])
-
-
-def _hazards(within: Tensor) -> Tensor:
-    """Inverse of ``_within``."""
-    gone = within.sum(-1).cumsum(-1)
-    before = (1 - torch.nn.functional.pad(gone[:, :-1], (1, 0))).clamp(min=1e-12)
-    causes = within / before[..., None]
-    alive = (1 - causes.sum(-1, keepdim=True)).clamp(min=1e-12)
-    return torch.cat([causes.clamp(min=1e-30), alive], -1).log()

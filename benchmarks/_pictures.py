@@ -31,7 +31,7 @@ _PARTS: Final = {None: INK, "vehicle": "#D55E00", "laboratory": "#56B4E9"}
 _CONDITIONS: Final = {
     "noise2": "all sensors:\nnoise and drift × 2", "dead": "pressure:\ndead from mid-life",
     "none": "pressure:\nnever measured",
-    "neither": "nothing declared, pressure\nnever measured",
+    "neither": "nothing declared:\npressure never measured,\nagainst measured",
 }  # fmt: skip
 _MEANT: Final = {
     "auroc": ("AUROC, risk within 50 cycles", -1),

@@ -174,7 +174,7 @@ def standing(name: str, said: Sequence[Said], rows: Rows) -> Figures:
 
 def ceilings(figures: Figures) -> Figures:
     """The better of those who know the truth, figure by figure; how much of it ours reaches, and
-    how much of what ours lacks is how deep lithium has come."""
+    how much of what the truth adds to the history, for trees, is how deep lithium has come."""
     out, (one, other) = {}, TRUTH
     for key in [key for key in figures if key.endswith(f".{one}")]:
         head = key.removesuffix(one)
@@ -187,8 +187,8 @@ def ceilings(figures: Figures) -> Figures:
     out[f"{RISK}.ceiling_share"] = ratio(own - low, high - low)
     at_100 = "rul.mdape.cycle100"
     reached = ratio(figures[f"{at_100}.network"], out[f"{at_100}.ceiling"])
-    seen = figures[f"{RISK}.auroc.{DEPTH}"]
-    out[f"{RISK}.depth_share"] = ratio(seen - own, high - own)
+    known, seen, all_ = (figures[f"{RISK}.auroc.{n}"] for n in ("trees_history", DEPTH, one))
+    out[f"{RISK}.depth_share"] = ratio(seen - known, all_ - known)
     return out | {f"{at_100}.ceiling_ratio": reached}
 
 

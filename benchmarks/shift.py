@@ -1,6 +1,7 @@
 """Cells and sensors other than those of the training: what a bundle still knows, what it flags.
 
-Fresh simulated cells are the reference: training/populations/assb.yaml under another seed. Beside
+Fresh simulated cells are the reference: training/populations/assb.yaml under another seed, all of
+them declared and with a pressure sensor, as are those from elsewhere. Beside
 them stand cells from elsewhere (training/populations/elsewhere.yaml: other priors, protocols and
 instruments, kinds weighed as in the reference), the reference with sensor noise and drift doubled,
 and with its pressure sensor dead from the middle of every record on, or never there. All are scored
@@ -20,7 +21,7 @@ import csv
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,9 +95,7 @@ def judge_bundle(bundle: Path | None, count: int, quick: bool, folder: Path) -> 
     """A bundle under every condition."""
     changes = {"cells": QUICK_CELLS, "cycles": 150, "shard": 4} if quick else {"cells": count}
     reference, elsewhere = (
-        Population.from_yaml(POPULATIONS / f"{name}.yaml").model_copy(
-            update=changes | {"seed": SEED, "latent": False}
-        )
+        fresh_cells(Population.from_yaml(POPULATIONS / f"{name}.yaml"), changes)
         for name in ("assb", "elsewhere")
     )
     pretrained = fadecast.PRETRAINED
@@ -141,6 +140,14 @@ def judge_bundle(bundle: Path | None, count: int, quick: bool, folder: Path) -> 
         picture = _pictures.changes(drawn, WORTH, f"{len(fresh)} simulated cells")
         _pictures.save({"shift_pressure": picture}, PICTURES)
     return figures
+
+
+def fresh_cells(config: Population, changes: Mapping[str, int]) -> Population:
+    """Cells that nothing was trained on, all of them declared and with a pressure sensor: what is
+    taken from them, a condition takes."""
+    sensors = replace(config.sensors, pressure_missing=0.0)
+    fixed = {"seed": SEED, "latent": False, "undeclared": 0.0, "sensors": sensors}
+    return config.model_copy(update={**changes, **fixed})
 
 
 def members(judged: Judged, part: str | None) -> NDArray[np.bool_]:

@@ -46,6 +46,8 @@ from fadecast.physics.population import Population
 
 CELLS: Final = 2000
 """Of the population, the first: so many that a trial takes minutes."""
+HELD: Final = 0.4
+"""Share of the designs that judge: with a tenth, two seeds differ more than most trials do."""
 EPOCHS: Final = 4
 CELLS_AT_ONCE: Final = 32
 MEMBERS: Final = 4
@@ -90,7 +92,7 @@ def cells(quick: bool, folder: Path) -> tuple[TrainConfig, Prepared]:
         config = config.model_copy(update={"training": training})
     store = simulate(population, folder / "population" if quick else KEPT)
     metadata = [store.metadata(cell_id) for cell_id in store.cell_ids()[:CELLS]]
-    split = split_cells(metadata, config.data.split)
+    split = split_cells(metadata, config.data.split.model_copy(update={"validation": HELD}))
     train, held = (
         read_cells(store, config.data.end_of_life, [m for m in metadata if m.spec.cell_id in part])
         for part in (set(split.train), set(split.validation))

@@ -8,20 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import __main__ as runner
 from benchmarks import _pictures
 from benchmarks._alarms import Alarms, alarms
 from benchmarks._cells import Cells
 from benchmarks._conditions import noisier, undeclared, without_pressure
+from benchmarks._ensemble import _within, drawn_lives, mixed
 from benchmarks._judge import Judged, differences, matched
 from benchmarks._said import Said
 from benchmarks.shift import FEWEST, WORTH, failures, too_few
-from fadecast.cell.life import EndOfLife, Life
+from fadecast.cell.life import CAUSES, EndOfLife, Life
 from fadecast.cell.record import PublishedLife
 from fadecast.cell.summaries import FIELDS
-from fadecast.forecast.forecast import HORIZONS, RISKS, Forecasts
+from fadecast.forecast.forecast import HORIZONS, LONGEST, RISKS, Forecasts
+from fadecast.learn.batches import Batch
 from fadecast.learn.dataset import CellSequence
+from fadecast.network.heads import N_INTERVALS, log_hazards
 from fadecast.physics.population import Population
 from tests.assb.made_up import PRESSURE, made_up_cells, random_lives, rows_of
 from tests.bundles import made_up_cycles
@@ -254,6 +258,10 @@ def test_noisier_sensors_are_twice_as_noisy() -> None:
     before, after = config.sensors, noisier(config).sensors
     assert after.voltage_noise == 2 * before.voltage_noise
     assert after.pressure_drift == tuple(2 * end for end in before.pressure_drift)
+    assert after.pressure_noise == tuple(2 * end for end in before.pressure_noise)
+    assert (after.current_noise, after.temperature_noise) == (
+        2 * before.current_noise, 2 * before.temperature_noise
+    )  # fmt: skip
     assert after.pressure_missing == before.pressure_missing
 
 
@@ -262,3 +270,24 @@ def test_the_populations_that_are_compared_hold_the_same_kinds(name: str) -> Non
     path = Path(__file__).parent.parent / "training" / "populations" / f"{name}.yaml"
     kinds = {(g.anode, g.tier, g.protocol) for g in Population.from_yaml(path).groups}
     assert len(kinds) == 12
+
+
+def test_a_mixture_of_lives_is_their_mean_and_teaches_by_draws() -> None:
+    """Also where hardly a cell is left; what is drawn of it comes as often as it says."""
+    draw = torch.Generator().manual_seed(0)
+    raw = 4 * torch.randn(3, 2, N_INTERVALS, len(CAUSES), generator=draw) - 2
+    raw[0, 0, 5:] = 4.0  # dead soon
+    members = [log_hazards(one) for one in raw]
+    both = mixed(members)
+    assert torch.allclose(both.exp().sum(-1), torch.ones(both.shape[:-1]), atol=1e-5)
+    within = _within(both)
+    assert torch.allclose(within, torch.stack([_within(m) for m in members]).mean(0), atol=1e-6)
+    many = 40_000
+    rows = Batch(*(torch.zeros(many, 1) for _ in Batch._fields))
+    drawn = drawn_lives(rows, lambda some: both[1].expand(len(some.age), -1, -1), seed=0)
+    for cause in range(len(CAUSES)):
+        seen = (drawn.cause == cause).float().mean()
+        assert seen.item() == pytest.approx(within[1, :, cause].sum().item(), abs=0.01)
+    survived = drawn.cause < 0
+    assert (drawn.after[survived] == LONGEST).all()
+    assert (drawn.until[~survived] > drawn.after[~survived]).all()
