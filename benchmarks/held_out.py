@@ -26,7 +26,7 @@ from fadecast.learn.predict import forecast_cells
 from fadecast.learn.split import is_of, split_cells
 from fadecast.physics.population import Population
 
-CELLS = 2500
+CELLS = 1500
 UNKNOWN = "unknown"
 SHOWN = (
     "auroc", "ap", "rul.mdape.cycle100", "coverage90", "novelty", "coverage90.flagged",

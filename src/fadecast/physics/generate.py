@@ -7,6 +7,7 @@
 A shard is done once its truth file exists; it is renamed into place after the shard's cells were
 written, each of them atomically. What a killed run left half-done is simulated again, and every
 number depends on the configuration alone, so the result is the same bytes as an undisturbed run.
+One run at a time may write into a folder; any number may find it finished.
 """
 
 from __future__ import annotations
@@ -53,17 +54,19 @@ def generate(
         raise ConfigError("keep: summaries needs a summariser", where=config.name)
     if workers < 1:
         raise ConfigError(f"{workers} workers", fix="Give 1 or more")
-    Store(out, create=True).clear_partial(0.0)
+    store = Store(out, create=True)
     header, stated = out / "population.json", config.model_dump(mode="json")
     if header.exists() and _stated(header) != stated:
         raise ConfigError(
             "the folder holds a population of another configuration", where=str(out),
             fix="Choose a new folder",
         )  # fmt: skip
-    write_json(header, stated)
     (out / "truth").mkdir(exist_ok=True)
     waiting = [number for number in range(config.shards) if not _truth(out, number).exists()]
     done = config.shards - len(waiting)
+    if done < config.shards:
+        store.clear_partial(0.0)
+    write_json(header, stated)
     if done == config.shards:
         yield done, config.shards
     elif workers == 1:
