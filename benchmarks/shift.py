@@ -50,7 +50,7 @@ from fadecast.scoring.local import score
 
 POPULATIONS = _common.ROOT / "training" / "populations"
 TRAINING = _common.ROOT / "training" / "configs" / "assb.yaml"
-CELLS, QUICK_CELLS = 1000, 96
+CELLS, QUICK_CELLS = 600, 96
 SEED = 7001
 """Of the fresh cells; nothing trains on it."""
 KEYS = {
