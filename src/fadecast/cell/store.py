@@ -122,10 +122,15 @@ class Store:
         kind = header["kind"]
         path = self._cells / cell_id / f"{kind}.parquet"
         try:
-            table = pq.read_table(path, partitioning=None)
+            file = pq.ParquetFile(path)
+            if file.metadata.num_rows != header["rows"]:
+                raise ValueError(f"it has {file.metadata.num_rows} rows, not {header['rows']}")
+            table = file.read(use_threads=False)
             data = _from_samples(table) if kind == "samples" else _from_summaries(table)
             record = CellRecord(metadata, **{kind: data})  # type: ignore[arg-type]
-        except (OSError, pa.ArrowException, CheckError, ValueError, KeyError, TypeError) as error:
+        except (
+            OSError, pa.ArrowException, CheckError, ValueError, KeyError, TypeError, MemoryError,
+        ) as error:  # fmt: skip
             _damaged(path, error)
         if data_digest(record) != header["data_digest"]:
             _damaged(path, "the data do not match their recorded digest")
@@ -157,9 +162,14 @@ class Store:
             _damaged(path, f"its keys are not {sorted(_HEADER_KEYS)}")
         if header["kind"] not in _KINDS:
             _damaged(path, f"kind {header['kind']!r} is not one of {_KINDS}")
+        if type(header["rows"]) is not int or header["rows"] < 0:
+            _damaged(path, f"rows is {header['rows']!r}")
         try:
+            _canonical(header)  # what cannot be written again was not written here
             metadata = _metadata(header["metadata"])
-        except (CheckError, TypeError, ValueError, KeyError, AttributeError) as error:
+        except (
+            CheckError, TypeError, ValueError, KeyError, AttributeError, OverflowError,
+        ) as error:  # fmt: skip
             _damaged(path, error)
         if metadata.spec.cell_id != cell_id:
             _damaged(path, f"it describes cell {metadata.spec.cell_id!r}")
