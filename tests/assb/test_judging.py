@@ -128,6 +128,7 @@ def test_alarms_are_early_late_or_false() -> None:
 
 def test_the_ceiling_is_the_better_of_those_who_know() -> None:
     values = {"kind": 0.6, "truth_trees": 0.9, "truth_network": 0.8, "network": 0.75, "cox": 0.7}
+    values |= {"trees_history": 0.65, "depth_trees": 0.85}
     figures = {f"risk50.auroc{p}.{n}": v for p in ("", *(f".cycle{c}" for c in assb.LANDMARKS))
                for n, v in values.items()}  # fmt: skip
     figures |= {f"rul.mdape.cycle100.{n}": 1 - v for n, v in values.items()}
@@ -135,6 +136,7 @@ def test_the_ceiling_is_the_better_of_those_who_know() -> None:
     assert found["risk50.auroc.ceiling"] == 0.9
     assert found["rul.mdape.cycle100.ceiling"] == pytest.approx(0.1)
     assert found["risk50.ceiling_share"] == pytest.approx(0.5)
+    assert found["risk50.depth_share"] == pytest.approx(0.8)
     assert found["rul.mdape.cycle100.ceiling_ratio"] == pytest.approx(2.5)
     assert assb.margins(figures, list(values))["risk50.auroc.margin"] == pytest.approx(0.05)
 

@@ -129,5 +129,5 @@ def test_trained_memories_learn_and_are_judged(arrays: Arrays) -> None:
         model.load(prepared)
         if learnt:
             trials.train_sequences(model, prepared.train.batch, training)
-        figures.append(trials.judged(prepared.held.batch, *model.said(prepared.held.batch)))
+        figures.append(trials.judged(prepared.held.batch, model.said(prepared.held.batch)))
     assert figures[1]["nll"] < figures[0]["nll"]
