@@ -15,6 +15,7 @@ from fadecast.cell.cycles import assign_cycles
 from fadecast.cell.record import CellMetadata, CellRecord
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import FIELDS, CycleSummaries
+from fadecast.errors import ReadError
 from fadecast.forecast.forecast import SCORE_COLUMNS, score_columns
 from fadecast.runtime import Session
 from fadecast.runtime.summarise import summarise_samples
@@ -185,3 +186,11 @@ def test_a_recorded_count_may_be_null_for_whole_batches(
     assert report.problems == {}
     for name in ("cycle_count", "rul_p50", "soh"):
         np.testing.assert_allclose(pq.read_table(report.out)[name], whole[name], 1e-5, 1e-5)
+
+
+def test_a_path_that_is_not_there_is_told_before_a_missing_table(
+    tmp_path: Path, session: Session
+) -> None:
+    with pytest.raises(ReadError, match="no such file"):
+        score(tmp_path / "nothing", None, session, tmp_path / "scores.parquet")
+    assert not (tmp_path / "scores.parquet").exists()

@@ -86,13 +86,15 @@ def score(
         scorer = Scorer(session, specs, writer)
         if len(paths) == 1 and (paths[0] / "store.json").is_file():
             done = _score_store(scorer, Store(paths[0]))
-        elif cells is None:
-            raise ConfigError(
-                "the table of cell designs is missing", where=str(paths[0]),
-                fix="Give --cells with cell_id, nominal_capacity_ah, voltage_min_v, voltage_max_v",
-            )  # fmt: skip
         else:
-            done = _score_tables(scorer, find_tables(paths))
+            tables = find_tables(paths)
+            if cells is None:
+                raise ConfigError(
+                    "the table of cell designs is missing", where=str(paths[0]),
+                    fix="Give --cells with cell_id, nominal_capacity_ah, voltage_min_v, "
+                    "voltage_max_v",
+                )  # fmt: skip
+            done = _score_tables(scorer, tables)
         for part, total in done:
             if progress is not None:
                 progress(part, total)
