@@ -21,7 +21,7 @@ from fadecast.cell.life import CAUSES, PRESSURE_CAUSES, EndOfLife, find_life
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import BINS, FIELDS, CycleSummaries
 from fadecast.learn.dataset import CellSequence
-from fadecast.learn.features import cycle_features
+from fadecast.learn.features import cycle_features, share_of_limit
 
 HORIZON: Final = 50
 EVERY: Final = 5
@@ -215,7 +215,8 @@ def seen_by(cell: CellSequence, row: Ints, view: str) -> Table:
         s = cell.summaries[row]
         values = np.where(s.observed, s.values, np.nan)
         curves = values[:, :_CURVES].reshape(len(row), _CURVES // _PAIRS, _PAIRS, -1).sum(3)
-        parts += [values[:, _CURVES:], curves.reshape(len(row), -1)]
+        used = share_of_limit(cell)[row, None]
+        parts += [values[:, _CURVES:], curves.reshape(len(row), -1), used]
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 

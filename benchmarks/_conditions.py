@@ -49,8 +49,8 @@ def without_pressure(cell: CellSequence, share: float) -> CellSequence:
 
 
 def undeclared(cell: CellSequence) -> CellSequence:
-    """The cell of which neither fixture nor set pressure is stated."""
-    spec = replace(cell.spec, fixture="unknown", applied_pressure_pa=None)
+    """The cell of which neither the fixture nor any pressure is stated."""
+    spec = replace(cell.spec, fixture="unknown", applied_pressure_pa=None, pressure_limit_pa=None)
     return CellSequence(replace(cell.metadata, spec=spec), cell.summaries, cell.life)
 
 

@@ -179,10 +179,10 @@ def _at(forecaster: Forecaster, cell: CellSequence, row: Ints) -> tuple[Tensor, 
     """A cell described after some of its rows, each as after the last valid one until it."""
     values, observed, valid = batches.valid_rows(cell)
     last = (valid.long().cumsum(0) - 1)[row].clamp(min=0)
-    features = forecaster.describe(values[None], observed[None]).described[0, last].half()
-    design = torch.tensor(encode_design(cell.spec)).expand(len(row), -1)
+    design = torch.tensor(encode_design(cell.spec))[None]
+    described = forecaster.describe(values[None], observed[None], design).described
     age = torch.tensor(cell.elapsed()).cumsum(0)[row, None]
-    return features, design, age
+    return described[0, last].half(), design.expand(len(row), -1), age
 
 
 def _of_pressure(network: ForecasterConfig) -> tuple[Tensor, Tensor]:
@@ -194,6 +194,7 @@ def _of_pressure(network: ForecasterConfig) -> tuple[Tensor, Tensor]:
     single = torch.cat([fields[CURVES:] > 0, fields > 0, groups])
     none = torch.zeros_like(curves)
     tracked = torch.cat([single, none])[encoder.tracked]
-    gone = torch.cat([single, none, tracked.repeat(len(network.averages))])
+    room = torch.ones(1, dtype=torch.bool)
+    gone = torch.cat([single, none, room, tracked.repeat(len(network.averages))])
     logs = torch.cat([torch.zeros_like(single), curves])
     return torch.nonzero(gone)[:, 0], torch.nonzero(logs)[:, 0]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from benchmarks import _memories, _networks, trials
 from benchmarks._cells import Cells, Rows, judged_rows
 from benchmarks._stages import Arrays
+from fadecast.cell.design import encode_design
 from fadecast.learn import batches
 from fadecast.learn.config import TrainConfig
 from fadecast.network.forecaster import ForecasterConfig
@@ -62,8 +63,11 @@ def test_blinded_rows_are_those_of_cells_without_a_sensor(
     training = CONFIG.training.model_copy(update={"epochs": 1})
     forecaster = _networks.learnt(blinded, NETWORK, training)
     own = rows.cell == 3
-    values, observed, _ = batches.valid_rows(list(cells.without_pressure())[3])
-    described = forecaster.describe(values[None], observed[None]).described[0, rows.row[own]]
+    cell = list(cells.without_pressure())[3]
+    values, observed, _ = batches.valid_rows(cell)
+    design = torch.tensor(encode_design(cell.spec))[None]
+    described = forecaster.describe(values[None], observed[None], design).described
+    described = described[0, rows.row[own]]
     torch.testing.assert_close(blinded.described[own].float(), described, rtol=2e-3, atol=2e-3)
     assert (blinded.described[own] != whole.described[own]).any()
 
@@ -75,8 +79,11 @@ def test_fewer_averages_are_those_of_a_network_that_has_but_them(
     network = ForecasterConfig(hidden=8, averages=(50.0,))
     forecaster = _networks.learnt(fewer, network, CONFIG.training.model_copy(update={"epochs": 1}))
     own = rows.cell == 2
-    values, observed, _ = batches.valid_rows(list(cells)[2])
-    described = forecaster.describe(values[None], observed[None]).described[0, rows.row[own]]
+    cell = list(cells)[2]
+    values, observed, _ = batches.valid_rows(cell)
+    design = torch.tensor(encode_design(cell.spec))[None]
+    described = forecaster.describe(values[None], observed[None], design).described
+    described = described[0, rows.row[own]]
     torch.testing.assert_close(fewer.described[own].float(), described, rtol=2e-3, atol=2e-3)
 
 

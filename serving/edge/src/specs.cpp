@@ -43,16 +43,25 @@ Spec make_spec(const std::map<std::string, std::string>& row, const Bundle& bund
   if (!(low >= -10 && low < high && high <= 10)) refuse("the voltage window is empty or not volts");
   spec.nominal_capacity_ah = capacity;
   spec.window = {static_cast<float>(capacity), static_cast<float>(low), static_cast<float>(high)};
-  const auto applied = row.find("applied_pressure_pa");
-  const bool known = applied != row.end() && !applied->second.empty();
-  const double pressure = known ? number(row, "applied_pressure_pa") : 0.0;
+  const auto stated = [&row](const char* name) {
+    const auto found = row.find(name);
+    return found != row.end() && !found->second.empty();
+  };
+  const bool applied = stated("applied_pressure_pa"), limited = stated("pressure_limit_pa");
+  const double pressure = applied ? number(row, "applied_pressure_pa") : 0.0;
   if (!(pressure >= 0 && pressure <= 1e9)) refuse("applied_pressure_pa is not pascal, 0…1e9");
+  const double limit = limited ? number(row, "pressure_limit_pa") : HUGE_VAL;
+  if (limited && !(limit >= 1e4 && limit <= 1e9)) {
+    refuse("pressure_limit_pa is not pascal, 1e4…1e9");
+  }
   const std::map<std::string, double> numbers = {
       {"voltage_min_v", low},
       {"voltage_max_v", high},
       {"log10_nominal_capacity_ah", std::log10(capacity)},
-      {"applied_pressure_known", known},
-      {"log1p_applied_pressure_mpa", std::log1p(pressure * 1e-6)}};
+      {"applied_pressure_known", applied},
+      {"log1p_applied_pressure_mpa", std::log1p(pressure * 1e-6)},
+      {"pressure_limit_known", limited},
+      {"per_pressure_limit_mpa", 1e6 / limit}};
   for (const std::string& field : bundle.design_fields) {
     const auto found = numbers.find(field);
     const auto sign = field.find('=');

@@ -1,8 +1,8 @@
 """The table of cells: what the user declares of each cell, as CSV or Parquet.
 
 Columns ``cell_id, nominal_capacity_ah, voltage_min_v, voltage_max_v``; optionally ``cathode, anode,
-electrolyte, fixture, applied_pressure_pa``, and ``files``: patterns separated by ``;`` that say
-which files belong to the cell. Other columns are not used, unless one is a required or optional
+electrolyte, fixture, applied_pressure_pa, pressure_limit_pa``, and ``files``: patterns separated by
+``;`` that say which files belong to the cell. Other columns are not used, unless one is a required or optional
 name misspelt: that is refused, as its values would be missed.
 """
 
@@ -21,7 +21,8 @@ from fadecast.cell.record import CellSpec
 from fadecast.errors import CheckError, ReadError
 
 _NUMBERS: Final = (
-    "nominal_capacity_ah", "voltage_min_v", "voltage_max_v", "applied_pressure_pa",
+    "nominal_capacity_ah", "voltage_min_v", "voltage_max_v",
+    "applied_pressure_pa", "pressure_limit_pa",
 )  # fmt: skip
 _REQUIRED: Final = ("cell_id", *_NUMBERS[:3])
 _COLUMNS: Final = tuple(f.name for f in fields(CellSpec))

@@ -42,6 +42,8 @@ class CellSpec:
         voltage_max_v: upper end of the operating window in V, > ``voltage_min_v``.
         cathode, anode, electrolyte, fixture: one of the names declared in this module.
         applied_pressure_pa: what the fixture is set to, in Pa, ≥ 0; ``None`` if not known.
+        pressure_limit_pa: highest stack pressure that the cell is permitted, in Pa, 1e4…1e9;
+            ``None`` if not known.
 
     Raises:
         CheckError: a value is missing, not finite, out of range or not a declared name.
@@ -56,6 +58,7 @@ class CellSpec:
     electrolyte: str = "unknown"
     fixture: str = "unknown"
     applied_pressure_pa: float | None = None
+    pressure_limit_pa: float | None = None
 
     def __post_init__(self) -> None:
         where = f"cell {self.cell_id!r}"
@@ -87,11 +90,13 @@ class CellSpec:
                     f"{name} {getattr(self, name)!r} is not known",
                     where=where, fix=f"Use one of {', '.join(known)}",
                 )  # fmt: skip
-        pressure = self.applied_pressure_pa
-        if pressure is not None and not 0.0 <= pressure <= 1e9:
-            raise CheckError(
-                f"applied_pressure_pa is {pressure}", where=where, fix="Give pascal, 0…1e9, or None"
-            )
+        for name, least in (("applied_pressure_pa", 0.0), ("pressure_limit_pa", 1e4)):
+            pressure = getattr(self, name)
+            if pressure is not None and not least <= pressure <= 1e9:
+                raise CheckError(
+                    f"{name} is {pressure}", where=where,
+                    fix=f"Give pascal, {least:g}…1e9, or None",
+                )  # fmt: skip
 
     @property
     def window(self) -> NDArray[np.float32]:

@@ -17,10 +17,11 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from fadecast.cell.design import N_DESIGN
 from fadecast.cell.summaries import BINS, INDEX, N_FIELDS
 from fadecast.export.lean_heads import SMALL, LeanReadout, Linear
 from fadecast.network.calibration import Novelty, Recalibration
-from fadecast.network.encoder import CURVES, LEAST_CHANGE, Encoder
+from fadecast.network.encoder import CURVES, LEAST_CHANGE, LIMITED, NEAR, PER_LIMIT, Encoder
 from fadecast.network.forecaster import LEAST_CHARGE, Forecaster
 from fadecast.network.heads import HazardHead, Readout
 from fadecast.network.memory import LeakyAverages, RunningMedian
@@ -35,6 +36,7 @@ _PARTS: Final = {
 N_CURVES: Final = CURVES // BINS
 N_SCALARS: Final = N_FIELDS - CURVES
 _CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
+_PRESSURE = INDEX["pressure.highest"]
 SHARP: Final = 1e7
 """Slope of the step from a cycle that says nothing to one that does, in charge."""
 NONE: Final = 1e-30
@@ -55,6 +57,9 @@ class LeanForecaster(nn.Module):
     centre: Tensor
     squash: Tensor
     scalars: Tensor
+    pressure: Tensor
+    limits: Tensor
+    over: Tensor
     ageing: Tensor
     masks: Tensor
     logs: Tensor
@@ -100,7 +105,17 @@ class LeanForecaster(nn.Module):
         self._buffer("centre", scaler.centre)
         self._buffer("scalars", torch.arange(CURVES, N_FIELDS))
         change, level = 1 / (LIMIT * scaler.change_scale), 1 / (LIMIT * scaler.scale[CURVES:])
-        self._buffer("squash", torch.cat([change, level, 0 * level + 1]))
+        self._buffer(
+            "squash", torch.cat([torch.tensor([NEAR / LIMIT]), change, level, 0 * level + 1])
+        )
+        # Highest pressure and its mask, times what the design makes of a limit, and added up: by
+        # how much the one lies above the other.
+        self._buffer("pressure", torch.tensor([_PRESSURE, N_FIELDS + _PRESSURE]))
+        limits = torch.zeros(N_DESIGN, 2)
+        limits[PER_LIMIT, 0], limits[PER_LIMIT, 1] = 1.0, scaler.centre[_PRESSURE]
+        limits[LIMITED, 1] = -1.0
+        self._buffer("limits", scaler.known[_PRESSURE] * limits)
+        self._buffer("over", torch.ones(2, 1))
 
     def _average(self, averages: LeakyAverages) -> None:
         """Their weights stand at the end, behind the logs, and are spread by a product."""
@@ -113,9 +128,10 @@ class LeanForecaster(nn.Module):
         self._buffer("spread", nn.functional.pad(spread, (0, self._logs), value=1.0))
 
     def _encode(self, encoder: Encoder, scaler: Scaler) -> None:
-        """First layer on: changes; levels and masks of scalars; masks of curves, logs of curves and
-        age, ones; design, age; differences to averages; charge and discharge of this cycle alone,
-        and whether they were measured; discharge; the capacity.
+        """First layer on: the room up to the permitted pressure; changes; levels and masks of
+        scalars; masks of curves, logs of curves and age, ones; design, age; differences to
+        averages; charge and discharge of this cycle alone, and whether they were measured;
+        discharge; the capacity.
 
         Two more outputs are far above 0 where the cycle's charge or discharge says something, 0
         elsewhere; of them the second layer makes about 1 for a valid cycle. Four more are what
@@ -125,8 +141,8 @@ class LeanForecaster(nn.Module):
         known, weight = scaler.known[:, None], encoder.first.weight.T
         sizes = [N_SCALARS, CURVES, N_SCALARS, encoder.groups.shape[1], encoder.curves.shape[1]]
         tracks = (encoder.groups.shape[1] - N_CURVES + 2 * N_SCALARS) * self._lengths
-        level, curves, change, groups, logs, averages, design, log_age, age = weight.split(
-            [*sizes, tracks, len(encoder.design_scale), 1, 1]
+        level, curves, change, groups, logs, room, averages, design, log_age, age = weight.split(
+            [*sizes, 1, tracks, len(encoder.design_scale), 1, 1]
         )
         assert not encoder.groups[CURVES:, :N_CURVES].any()  # the groups of curves come first
         single = encoder.groups[CURVES:, N_CURVES:]
@@ -142,7 +158,7 @@ class LeanForecaster(nn.Module):
         scaled = encoder.design_scale[:, None] * design
         none = weight.new_zeros(self._lengths, weight.shape[1])
         parts = [
-            LIMIT * known[:CURVES] * curves,
+            LIMIT * room, LIMIT * known[:CURVES] * curves,
             tracked(level, change, groups[N_CURVES:]),
             groups[:N_CURVES], logs, log_age / 8, none, scaled, age / 1000,
             torch.cat(differences), weight.new_zeros(self._logs + 6, weight.shape[1]),
@@ -151,7 +167,7 @@ class LeanForecaster(nn.Module):
         for column, field in enumerate((_CHARGE, _DISCHARGE)):
             alive[-6 + column, column] = SHARP
             alive[-4 + column, column] = SHARP * (scaler.centre[field] - LEAST_CHARGE)
-        measured, sign = _DISCHARGE + 2 * N_SCALARS, torch.tensor([1.0, -1.0])
+        measured, sign = 1 + _DISCHARGE + 2 * N_SCALARS, torch.tensor([1.0, -1.0])
         alive[-2, 2:4], alive[measured, 2:4] = sign, 2 * (scaler.centre[_DISCHARGE] - 1) * sign
         alive[-1, 4:6], alive[measured, 4:6] = sign / SMALL, -200.0
         self._buffer("design_centre", encoder.design_centre)
@@ -165,7 +181,7 @@ class LeanForecaster(nn.Module):
         )
         self._buffer("masks", (known * encoder.groups)[:, :N_CURVES])
         squares = LIMIT**2 * known * encoder.curves
-        self._buffer("logs", nn.functional.pad(squares, (0, 1 + self._lengths, 0, 2 * N_SCALARS)))
+        self._buffer("logs", nn.functional.pad(squares, (0, 1 + self._lengths, 1, 2 * N_SCALARS)))
         self._buffer("logs_age", torch.eye(self._logs)[None, N_CURVES])
         ones = [1.0] + [math.e] * self._lengths
         self._buffer("logs_bias", torch.tensor([LEAST_CHANGE] * N_CURVES + ones))
@@ -181,12 +197,15 @@ class LeanForecaster(nn.Module):
         old = begun > 0.5
         last, older = torch.where(old, last, cycle), torch.where(old, older, cycle)
         high, low = torch.maximum(cycle, last), torch.minimum(cycle, last)
-        levels, observed = torch.maximum(low, torch.minimum(high, older)).split(N_FIELDS, 1)
+        middle = torch.maximum(low, torch.minimum(high, older))
+        levels, observed = middle.split(N_FIELDS, 1)
         off = (levels - means) * observed
         new_counts = (counts + observed).clamp(NONE, self.limit)
         changes = off * (counts / new_counts)
         means = means + (off - changes)
+        over = middle.index_select(1, self.pressure) * torch.matmul(design, self.limits)
         parts = [
+            torch.matmul(over, self.over),
             changes,
             levels.index_select(1, self.scalars),
             observed.index_select(1, self.scalars),
@@ -195,7 +214,7 @@ class LeanForecaster(nn.Module):
         logs = torch.addmm(self.logs_bias, age, self.logs_age)
         logs = torch.log(torch.addmm(logs, fields * fields, self.logs))
 
-        tracked = fields[:, CURVES:]
+        tracked = fields[:, 1 + CURVES :]
         now = torch.cat([*[tracked] * self._lengths, logs], 1)
         sums = sums * self.decay + now
         # Not left to the weights: a cycle is near its averages, and what differs would be rounded.

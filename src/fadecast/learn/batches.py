@@ -91,11 +91,12 @@ def to_rows(sequence: CellSequence, forecaster: Forecaster, every: int = 1) -> B
     hidden = torch.tensor(truth)[valid][row]
     cause = CAUSES.index(life.cause) if life.cause is not None else -1
     weight = torch.full(size, max(len(count), 1) ** -0.5)
-    features = forecaster.describe(values.unsqueeze(0), observed.unsqueeze(0))
+    design = torch.tensor(encode_design(alive.spec))
+    features = forecaster.describe(values.unsqueeze(0), observed.unsqueeze(0), design.unsqueeze(0))
     return Batch(
         described=features.described[0, row].half(),
         capacity=features.capacity[0, row],
-        design=torch.tensor(encode_design(alive.spec)).expand(*size, -1),
+        design=design.expand(*size, -1),
         age=torch.tensor(alive.elapsed()).cumsum(0)[valid][row].unsqueeze(1),
         after=(life.after - count).float(),
         until=(life.until - count).float(),

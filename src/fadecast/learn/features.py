@@ -46,7 +46,8 @@ def cycle_features(sequence: CellSequence) -> NDArray[np.float32]:
 
     Each charge curve and scalar enters as the median of its last five values (single outliers are
     common in recorded cycles), as its change since the cell's first ten cycles, and as its slope
-    over the last 20 and 100; then the cycle count and the declared design.
+    over the last 20 and 100; then the share of the permitted stack pressure that the cycle reached,
+    the cycle count and the declared design.
     """
     s = sequence.summaries
     raw = np.where(s.observed, s.values, np.nan)[:, _COLUMNS].astype(np.float32)
@@ -61,7 +62,15 @@ def cycle_features(sequence: CellSequence) -> NDArray[np.float32]:
         cycles = np.maximum(s.cycle_count - s.cycle_count[start], 1)[:, None]
         parts.append((x - x[start]) / cycles)
     design = np.tile(encode_design(sequence.spec), (len(s), 1))
-    return np.column_stack([*parts, np.log1p(s.cycle_count), design]).astype(np.float32)
+    used = share_of_limit(sequence)
+    return np.column_stack([*parts, used, np.log1p(s.cycle_count), design]).astype(np.float32)
+
+
+def share_of_limit(sequence: CellSequence) -> NDArray[np.float32]:
+    """``(n_cycles,)`` highest stack pressure over the permitted one; NaN where either is unknown."""
+    limit = sequence.spec.pressure_limit_pa
+    highest = _forward_fill(sequence.summaries.field("pressure.highest")[:, None])[:, 0]
+    return np.asarray(highest * 1e6 / (limit or np.nan), np.float32)
 
 
 def observed_soh(sequence: CellSequence) -> NDArray[np.float32]:

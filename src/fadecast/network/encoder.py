@@ -4,6 +4,8 @@ A curve over voltage enters by how it has changed, not by where it lies: with th
 batches, the level of 28 nodes tells the batch, and a network that can tell it learns its lives by
 heart. Scalars enter by both.
 
+Where the highest permitted stack pressure is declared, how close a cycle came to it enters too.
+
 Beside the fields themselves it is given the logarithm of each curve's mean square change: how far a
 curve has moved since the cell was young spans decades, and its logarithm is nearly linear in the
 logarithm of life (Severson et al., Nat. Energy 4, 383, 2019, 10.1038/s41560-019-0356-8).
@@ -16,7 +18,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from fadecast.cell.design import N_DESIGN
+from fadecast.cell.design import DESIGN_FIELDS, N_DESIGN
 from fadecast.cell.summaries import FIELDS
 
 CURVES: Final = sum(field.split(".")[1:2] in (["charge"], ["discharge"]) for field in FIELDS)
@@ -25,6 +27,9 @@ STRANGE: Final = 0.05
 """Difference that makes a design as strange as a cycle farther out than 99 % of training."""
 LEAST_CHANGE: Final = 1e-3
 """Mean square of scaled changes below which a change is noise."""
+NEAR: Final = 10.0
+"""By what the distance to the permitted pressure is multiplied, so that a hundredth tells."""
+LIMITED, PER_LIMIT = map(DESIGN_FIELDS.index, ("pressure_limit_known", "per_pressure_limit_mpa"))
 
 
 def _groups() -> Tensor:
@@ -60,7 +65,7 @@ class Encoder(nn.Module):
         curves = groups[:, groups[:CURVES].sum(0) > 0]
         self.register_buffer("curves", curves, persistent=False)
         self.fields = 2 * len(FIELDS) - CURVES
-        self.features = self.fields + groups.shape[1] + curves.shape[1]
+        self.features = self.fields + groups.shape[1] + curves.shape[1] + 1
         # Those that are followed by averages: levels, changes and masks of what is no curve.
         single = self.fields + torch.nonzero(groups[:CURVES].sum(0) == 0)[:, 0]
         levels = torch.arange(len(FIELDS) - CURVES)
@@ -71,8 +76,9 @@ class Encoder(nn.Module):
         self.second = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def describe(self, level: Tensor, change: Tensor, seen: Tensor) -> Tensor:
-        """Scaled fields ``(B, T, F)`` → features ``(B, T, features)``; nothing here is trained."""
+    def describe(self, level: Tensor, change: Tensor, seen: Tensor, room: Tensor) -> Tensor:
+        """Scaled fields ``(B, T, F)`` and the room ``(B, T, 1)`` up to the permitted pressure →
+        features ``(B, T, features)``; nothing here is trained."""
         spread = torch.matmul(change.square(), self.curves)
         return torch.cat(
             [
@@ -80,6 +86,7 @@ class Encoder(nn.Module):
                 change,
                 torch.matmul(seen, self.groups),
                 torch.log(spread + LEAST_CHANGE),
+                room,
             ],
             2,
         )

@@ -16,14 +16,15 @@ from torch import Tensor, nn
 from fadecast.cell.summaries import INDEX, N_FIELDS
 from fadecast.errors import ConfigError
 from fadecast.network.calibration import Intervals, Novelty, Recalibration
-from fadecast.network.encoder import Encoder
+from fadecast.network.encoder import LIMITED, NEAR, PER_LIMIT, Encoder
 from fadecast.network.heads import HazardHead, Readout, log_hazards
 from fadecast.network.memory import LeakyAverages, RunningMedian
-from fadecast.network.scaler import Scaler
+from fadecast.network.scaler import Scaler, squash
 from fadecast.network.virtual import VirtualSensors
 
 _CHARGE, _DISCHARGE = INDEX["charge_throughput"], INDEX["discharge_throughput"]
 _END = _DISCHARGE + 1
+_PRESSURE = INDEX["pressure.highest"]
 LEAST_CHARGE = 0.01
 """Charge in nominal capacities below which a cycle says nothing (a pause, an open circuit)."""
 
@@ -148,7 +149,8 @@ class Forecaster(nn.Module):
             seen[:, 0, _DISCHARGE:_END] > 0, self._capacity(scaled[:, 0]), capacity
         )
         new_reference, level, change = self.scaler(reference, scaled, seen)
-        features = self.encoder.describe(level, change, seen).squeeze(1)
+        room = self._room(scaled, seen, design)
+        features = self.encoder.describe(level, change, seen, room).squeeze(1)
         new_averages, tracks = self.averages.step(averages, self._tracked(features))
         new_memory = self.encoder(features, tracks, design, age)
         old = torch.cat([capacity, cycles, reference, averages, memory], 1)
@@ -171,8 +173,8 @@ class Forecaster(nn.Module):
         state, forecast = self.step(state, values, observed, design, elapsed)
         return (state, *forecast)
 
-    def describe(self, values: Tensor, observed: Tensor) -> Features:
-        """What whole lives ``(B, T, F)`` are to the layers that are trained.
+    def describe(self, values: Tensor, observed: Tensor, design: Tensor) -> Features:
+        """What whole lives ``(B, T, F)`` of ``(B, N_DESIGN)`` are to the layers that are trained.
 
         It depends on the scales alone, so a training computes it once. All cycles must be valid
         (see ``valid_cycles``); padding may trail, its results mean nothing.
@@ -181,7 +183,8 @@ class Forecaster(nn.Module):
         scaled, seen = self.scaler.scaled(values, observed)
         scaled, seen = self.median.sequence(torch.cat([scaled, seen], 2)).chunk(2, 2)
         _, level, change = self.scaler(empty, scaled, seen)
-        features = self.encoder.describe(level, change, seen)
+        room = self._room(scaled, seen, design)
+        features = self.encoder.describe(level, change, seen, room)
         tracks = self.averages.sequence(self._tracked(features))
         described = torch.cat([features, tracks], 2)
         return Features(described, _latest(1 + self._capacity(scaled), seen))
@@ -202,8 +205,9 @@ class Forecaster(nn.Module):
 
     def sequence(self, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor) -> Hidden:
         """The deployed steps over ``(B, T, F)`` in parallel: ``recall`` of what is described."""
+        features = self.describe(values, observed, design)
         design = design.unsqueeze(1).expand(-1, values.shape[1], -1)
-        return self.recall(self.describe(values, observed), design, elapsed.cumsum(1).unsqueeze(2))
+        return self.recall(features, design, elapsed.cumsum(1).unsqueeze(2))
 
     @torch.no_grad()
     def forecast_sequence(
@@ -221,6 +225,14 @@ class Forecaster(nn.Module):
 
     def _tracked(self, features: Tensor) -> Tensor:
         return features.index_select(-1, self.encoder.tracked)
+
+    def _room(self, scaled: Tensor, seen: Tensor, design: Tensor) -> Tensor:
+        """``(B, T, 1)`` how far above the permitted pressure the highest one lies, as a share of
+        it, times ``NEAR`` and squashed; 0 where either is not known."""
+        scale, centre = self.scaler.scale[_PRESSURE], self.scaler.centre[_PRESSURE]
+        limited, per_limit = (design[:, None, i : i + 1] for i in (LIMITED, PER_LIMIT))
+        over = (scaled[..., _PRESSURE, None] * scale + centre) * per_limit - limited
+        return squash(NEAR * over * seen[..., _PRESSURE, None])
 
     def _capacity(self, scaled: Tensor) -> Tensor:
         """``(…, 1)`` discharge of scaled cycles ``(…, F)``, less 1."""

@@ -13,7 +13,8 @@ LEAST_ROWS: Final = 20
 """Fields seen in fewer training cycles are ignored: their weights would be noise."""
 
 
-def _squash(x: Tensor) -> Tensor:
+def squash(x: Tensor) -> Tensor:
+    """Towards ±``LIMIT``."""
     return x / (1 + x.abs() / LIMIT)
 
 
@@ -55,8 +56,8 @@ class Scaler(nn.Module):
         totals = total + (scaled * in_reference).cumsum(1)
         counts = counts.clamp(max=float(self.reference_cycles))
         reference = totals / counts.clamp(min=1.0)
-        level = _squash(scaled)
-        change = _squash((scaled - reference) * (self.scale / self.change_scale)) * seen
+        level = squash(scaled)
+        change = squash((scaled - reference) * (self.scale / self.change_scale)) * seen
         return torch.cat([totals[:, -1], counts[:, -1]], 1), level, change
 
     @torch.no_grad()

@@ -53,7 +53,8 @@ class Population(BaseModel):
     share of cells that are re-pressed or whose fixture loosens, once. ``charge_rate`` and
     ``discharge_rate`` are in C, ``celsius`` is the mean ambient temperature. Seven in ten
     laboratory shards have a check-up every ``checkup_every`` cycles, vehicles one every 50.
-    ``undeclared`` is the share of cells whose fixture and set pressure nobody states.
+    ``undeclared`` is the share of cells whose fixture and set pressure nobody states, and of those
+    whose pressure limit nobody does.
     ``held_out`` names what becomes the out-of-distribution split: anodes, fixtures or
     protocols. ``latent`` keeps when every other cause would have ended the cell.
     """

@@ -115,12 +115,16 @@ class Shard:
             life = PublishedLife(until, CAUSES[cause], "simulated", int(lives.after[i]))
         fixture: str = group.fixture
         applied: float | None = 1e6 * set_pressure
-        if np.random.default_rng([config.seed, 5, self.number, i]).random() < config.undeclared:
+        limit: float | None = 1e6 * float(nominal["pressure_limit"])
+        hidden = np.random.default_rng([config.seed, 5, self.number, i]).random(2)
+        if hidden[0] < config.undeclared:
             fixture, applied = "unknown", None
             del columns["applied_pressure_pa"]
+        if hidden[1] < config.undeclared:
+            limit = None
         spec = CellSpec(
             self.ids()[i], float(cell["rated"]) * AREA * 1e-3, float(cell["voltage_min"]),
-            float(cell["voltage_max"]), "nmc", group.anode, "sulfide", fixture, applied,
+            float(cell["voltage_max"]), "nmc", group.anode, "sulfide", fixture, applied, limit,
         )  # fmt: skip
         notes = {
             "tier": group.tier, "protocol": self.protocol.name, "population": config.name,
