@@ -23,8 +23,8 @@ def write(path: Path, *lines: str) -> Path:
 
 def test_csv_and_parquet_are_read_alike(tmp_path: Path) -> None:
     text = write(
-        tmp_path / "cells.csv", f"{HEADER},cathode,applied_pressure_pa,files",
-        "007,5,2.5,4.2,nmc,5e6,007_*.csv; other.csv", "x-1,0.002,2,3.7,,,",
+        tmp_path / "cells.csv", f"{HEADER},cathode,applied_pressure_pa,pressure_limit_pa,files",
+        "007,5,2.5,4.2,nmc,5e6,2e7,007_*.csv; other.csv", "x-1,0.002,2,3.7,,,,",
     )  # fmt: skip
     table = pa.table(
         {
@@ -34,15 +34,19 @@ def test_csv_and_parquet_are_read_alike(tmp_path: Path) -> None:
             "voltage_max_v": [4.2, 3.7],
             "cathode": ["nmc", None],
             "applied_pressure_pa": [5_000_000, None],
+            "pressure_limit_pa": [20_000_000, None],
             "files": ["007_*.csv; other.csv", None],
         }
     )
     pq.write_table(table, tmp_path / "cells.parquet")
     for path in (text, tmp_path / "cells.parquet"):
         specs = read_specs(path)
-        assert specs["007"] == CellSpec("007", 5, 2.5, 4.2, cathode="nmc", applied_pressure_pa=5e6)
+        assert specs["007"] == CellSpec(
+            "007", 5, 2.5, 4.2, cathode="nmc", applied_pressure_pa=5e6, pressure_limit_pa=2e7
+        )
         assert specs["x-1"].nominal_capacity_ah == pytest.approx(0.002)
         assert specs["x-1"].applied_pressure_pa is None
+        assert specs["x-1"].pressure_limit_pa is None
         assert read_patterns(path) == {"007": ("007_*.csv", "other.csv")}
 
 

@@ -33,6 +33,9 @@ META = CellMetadata(spec(), "made-up")
         ({"voltage_max_v": 4200.0}, "volts"),
         ({"cathode": "NMC"}, "nmc"),
         ({"applied_pressure_pa": -1.0}, "pascal"),
+        ({"pressure_limit_pa": 0.0}, "pascal"),
+        ({"pressure_limit_pa": 30.0}, "pressure_limit_pa is 30.0"),
+        ({"pressure_limit_pa": float("nan")}, "pascal"),
     ],
 )
 def test_a_wrong_design_says_what_to_give(changes: dict[str, object], word: str) -> None:
@@ -84,8 +87,8 @@ def test_a_record_cannot_be_changed() -> None:
 
 def test_metadata_survive_json() -> None:
     one = CellMetadata(
-        spec(applied_pressure_pa=5e6), "x", "train", PublishedLife(7, "contact_loss"), "MIT", "doi",
-        {"a": "b"},
+        spec(applied_pressure_pa=5e6, pressure_limit_pa=2e7), "x", "train",
+        PublishedLife(7, "contact_loss"), "MIT", "doi", {"a": "b"},
     )  # fmt: skip
     assert CellMetadata.from_json(json.loads(json.dumps(one.to_json()))) == one
 
@@ -95,6 +98,14 @@ def test_design_vector_tells_known_from_unknown_pressure() -> None:
     at = DESIGN_FIELDS.index("applied_pressure_known")
     assert (known[at], unknown[at]) == (1, 0)
     assert len(known) == len(DESIGN_FIELDS)
+
+
+def test_design_vector_tells_how_much_pressure_is_permitted() -> None:
+    limited, unknown = encode_design(spec(pressure_limit_pa=2e7)), encode_design(spec())
+    at = [DESIGN_FIELDS.index(n) for n in ("pressure_limit_known", "per_pressure_limit_mpa")]
+    np.testing.assert_allclose(limited[at], [1, 0.05])
+    np.testing.assert_array_equal(unknown[at], [0, 0])
+    assert (np.delete(limited, at) == np.delete(unknown, at)).all()
 
 
 def test_an_error_says_what_where_and_how_to_mend_it() -> None:

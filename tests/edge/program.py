@@ -120,7 +120,7 @@ def _run(command: Sequence[str | Path]) -> None:
 
 def write_cells(path: Path, specs: Sequence[CellSpec]) -> Path:
     names = ("cell_id", "nominal_capacity_ah", "voltage_min_v", "voltage_max_v", "cathode", "anode",
-             "electrolyte", "fixture", "applied_pressure_pa")  # fmt: skip
+             "electrolyte", "fixture", "applied_pressure_pa", "pressure_limit_pa")  # fmt: skip
     rows = [",".join(str(v) if (v := getattr(s, n)) is not None else "" for n in names)
             for s in specs]  # fmt: skip
     path.write_text("\n".join([",".join(names), *rows]) + "\n")

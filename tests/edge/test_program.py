@@ -21,7 +21,7 @@ from tests.edge.program import Program, read, to_csv, worst, write_cells
 from tests.runtime.test_signature import reseal
 
 TOLERANCE = 1e-5
-SPEC = made_up_spec("cell-1", anode="silicon", applied_pressure_pa=5e6)
+SPEC = made_up_spec("cell-1", anode="silicon", applied_pressure_pa=5e6, pressure_limit_pa=8e6)
 
 
 @pytest.fixture

@@ -140,6 +140,8 @@ def test_undeclared_cells_differ_in_what_is_said_of_them_alone(made, tmp_path):
     for cell_id in Store(made).cell_ids():
         one, other = (Store(p).read(cell_id) for p in (made, tmp_path / "silent"))
         assert (other.spec.fixture, other.spec.applied_pressure_pa) == ("unknown", None)
+        assert (one.spec.pressure_limit_pa or 0) >= 1e6
+        assert other.spec.pressure_limit_pa is None
         assert set(one.samples) - set(other.samples) == {"applied_pressure_pa"}
         assert other.metadata.published_life == one.metadata.published_life
         for name, values in other.samples.items():

@@ -2,8 +2,8 @@
 
 Columns ``cell_id, nominal_capacity_ah, voltage_min_v, voltage_max_v``; optionally ``cathode, anode,
 electrolyte, fixture, applied_pressure_pa, pressure_limit_pa``, and ``files``: patterns separated by
-``;`` that say which files belong to the cell. Other columns are not used, unless one is a required or optional
-name misspelt: that is refused, as its values would be missed.
+``;`` that say which files belong to the cell. Other columns are not used, unless one is a required
+or optional name misspelt: that is refused, as its values would be missed.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ Cells = Annotated[
         "--cells",
         help="Table (CSV or Parquet) of cell designs: cell_id, nominal_capacity_ah in Ah, "
         "voltage_min_v and voltage_max_v in V; optionally cathode, anode, electrolyte, fixture, "
-        "applied_pressure_pa in Pa, and files (patterns of the cell's files, separated by ;). "
-        "Other columns are not used.",
+        "applied_pressure_pa and pressure_limit_pa (the highest permitted) in Pa, and files "
+        "(patterns of the cell's files, separated by ;). Other columns are not used.",
     ),
 ]
 StoreFolder = Annotated[Path, typer.Option("--store", "-s", help="Folder of ingested cells.")]

@@ -67,7 +67,7 @@ def cycle_features(sequence: CellSequence) -> NDArray[np.float32]:
 
 
 def share_of_limit(sequence: CellSequence) -> NDArray[np.float32]:
-    """``(n_cycles,)`` highest stack pressure over the permitted one; NaN where either is unknown."""
+    """``(n_cycles,)`` highest stack pressure over the permitted one; NaN where one is unknown."""
     limit = sequence.spec.pressure_limit_pa
     highest = _forward_fill(sequence.summaries.field("pressure.highest")[:, None])[:, 0]
     return np.asarray(highest * 1e6 / (limit or np.nan), np.float32)
