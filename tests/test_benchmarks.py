@@ -248,6 +248,7 @@ def test_a_dead_pressure_sensor_leaves_the_rest() -> None:
     assert seen[:, pressure].any(1).tolist() == [True] * 5 + [False] * 5
     unknown = undeclared(cell).spec
     assert (unknown.fixture, unknown.applied_pressure_pa) == ("unknown", None)
+    assert unknown.pressure_limit_pa is None
     assert unknown.nominal_capacity_ah == cell.spec.nominal_capacity_ah
 
 

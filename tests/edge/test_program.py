@@ -174,6 +174,21 @@ def test_exit_codes(
     assert run.stderr.startswith("fadecast-edge: ")
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("applied_pressure_pa", "-1"), ("pressure_limit_pa", "30"), ("pressure_limit_pa", "2e9")],
+)
+def test_a_pressure_that_is_not_in_pascal_is_refused(
+    program: Program, bundle: Path, tmp_path: Path, column: str, value: str
+) -> None:
+    table = tmp_path / "cells.csv"
+    head = "cell_id,nominal_capacity_ah,voltage_min_v,voltage_max_v"
+    table.write_text(f"{head},{column}\na,2,3,4,{value}\n")
+    run = program.run(bundle, "--allow-unsigned", "--cells", table)
+    assert run.returncode == 64
+    assert f"{column} is not pascal" in run.stderr
+
+
 def test_a_line_that_is_none_is_counted_and_passed_over(
     program: Program, bundle: Path, cells: Path
 ) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from fadecast.forecast.evaluate import evaluate
 from fadecast.forecast.forecast import QUANTILES, RISKS
 from fadecast.learn.baselines import AnyCycle, EarlyLife, PopulationMean, all_baselines
 from fadecast.learn.dataset import CellSequence
-from fadecast.learn.features import cycle_features, discharge_difference
+from fadecast.learn.features import cycle_features, discharge_difference, share_of_limit
 from fadecast.learn.predict import forecast_cells
 from fadecast.learn.regressors import ANY_CYCLE, EARLY
 from fadecast.network.forecaster import Forecaster, ForecasterConfig
@@ -85,6 +87,17 @@ def test_features_are_causal(cut: int, number: int) -> None:
     sequence = made_up_sequence(number)
     whole, part = cycle_features(sequence), cycle_features(sequence.until(cut))
     assert np.array_equal(whole[: len(part)], part, equal_nan=True)
+
+
+def test_share_of_the_permitted_pressure() -> None:
+    one = made_up_sequence(0, cycles=30)
+    assert np.isnan(share_of_limit(one)).all()
+    spec = replace(one.spec, pressure_limit_pa=2e7)
+    limited = replace(one, metadata=replace(one.metadata, spec=spec))
+    highest = one.summaries.field("pressure.highest")
+    seen = np.isfinite(highest)
+    assert seen.any() == np.isfinite(share_of_limit(limited)).any()
+    np.testing.assert_allclose(share_of_limit(limited)[seen], highest[seen] / 20, rtol=1e-6)
 
 
 def test_forecasts_are_distributions(train, test) -> None:

@@ -12,10 +12,12 @@ from fadecast.cell.design import N_DESIGN
 from fadecast.cell.summaries import FIELDS, INDEX, N_FIELDS
 from fadecast.errors import ConfigError
 from fadecast.forecast.forecast import EDGES, HORIZONS, LONGEST, QUANTILES, RISKS
+from fadecast.network.encoder import LIMITED, NEAR, PER_LIMIT
 from fadecast.network.forecaster import Forecaster, ForecasterConfig, valid_cycles
 from fadecast.network.heads import N_CAUSES, N_INTERVALS, Readout, log_hazards
 
 DISCHARGE = INDEX["discharge_throughput"]
+PRESSURE = INDEX["pressure.highest"]
 MEDIAN = QUANTILES.index(0.5)
 
 
@@ -111,6 +113,18 @@ def test_what_is_masked_is_never_looked_at(network: Forecaster) -> None:
     a, b = (network.forecast_sequence(v, observed, design, elapsed) for v in (values, garbage))
     assert torch.equal(a.rul, b.rul)
     assert torch.equal(a.novelty, b.novelty)
+
+
+def test_how_close_a_cycle_came_to_the_permitted_pressure(network: Forecaster) -> None:
+    values, observed, design, _ = life(5, 3, 20)
+    values[..., PRESSURE], observed[..., PRESSURE] = 18.0, 1.0
+    observed[0, :, PRESSURE] = 0
+    design[:, LIMITED] = torch.tensor([1.0, 1.0, 0.0])
+    design[:, PER_LIMIT] = torch.tensor([0.05, 0.05, 0.0])
+    room = network.describe(values, observed, design).described[..., network.encoder.features - 1]
+    over = NEAR * (18.0 / 20.0 - 1)
+    expected = torch.tensor([0.0, over / (1 + abs(over) / 6), 0.0])
+    assert torch.allclose(room, expected[:, None].expand(-1, 20), atol=1e-5)
 
 
 def test_a_cycle_without_charge_changes_nothing_but_the_age(network: Forecaster) -> None:
