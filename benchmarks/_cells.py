@@ -215,7 +215,7 @@ def seen_by(cell: CellSequence, row: Ints, view: str) -> Table:
         s = cell.summaries[row]
         values = np.where(s.observed, s.values, np.nan)
         curves = values[:, :_CURVES].reshape(len(row), _CURVES // _PAIRS, _PAIRS, -1).sum(3)
-        used = share_of_limit(cell)[row, None]
+        used = share_of_limit(s.field("pressure.highest"), cell.spec)[:, None]
         parts += [values[:, _CURVES:], curves.reshape(len(row), -1), used]
     return np.concatenate(parts, axis=1).astype(np.float32)
 

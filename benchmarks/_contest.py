@@ -33,7 +33,10 @@ TRUTH: Final = ("truth_trees", "truth_network")
 """Who is given the hidden truth: the better of them is the ceiling."""
 DEPTH: Final = "depth_trees"
 """Who is given one hidden state alone, how deep lithium has come: what seeing it would be worth."""
-NETWORKS: Final = ("src/fadecast/network", "src/fadecast/learn", "src/fadecast/forecast")
+NETWORKS: Final = (
+    "benchmarks/_networks.py", "src/fadecast/cell", "src/fadecast/network", "src/fadecast/learn",
+    "src/fadecast/forecast",
+)  # fmt: skip
 """Code that decides what a network says."""
 CELLS: Final = ("benchmarks/_cells.py", "src/fadecast/learn/features.py", "src/fadecast/cell")
 

@@ -29,7 +29,8 @@ _AT_ONCE: Final = 50_000
 
 
 class Reduced:
-    """History features ``(n, ·)`` as standardised main directions, with age and design kept."""
+    """History features ``(n, ·)`` as standardised main directions, and its last ones: the share of
+    the permitted pressure, the age, the design."""
 
     def __init__(self, train: Table, components: int = COMPONENTS) -> None:
         self.centre, self.scale = standard(train)
@@ -42,8 +43,8 @@ class Reduced:
 
     def __call__(self, x: Table) -> Array:
         scaled = self._scaled(x)
-        declared = scaled[:, -1 - N_DESIGN :]  # the cycle's number and the design come last
-        varied = self.scale[-1 - N_DESIGN :] > 0
+        last = slice(-2 - N_DESIGN, None)
+        declared, varied = scaled[:, last], self.scale[last] > 0
         main = self.pca.transform(scaled) / np.sqrt(self.pca.explained_variance_ + 1e-12)
         return np.concatenate([main, declared[:, varied]], axis=1)
 

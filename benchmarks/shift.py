@@ -7,8 +7,8 @@ instruments, kinds weighed as in the reference), the reference with sensor noise
 and with its pressure sensor dead from the middle of every record on, or never there. All are scored
 from Parquet tables of cycle summaries, as `fadecast score` does. What each condition changes is
 told, with intervals over cells, of all cells and apart of those in vehicles and in the laboratory;
-for the sensors docs/figures/shift_pressure.svg draws it. Two conditions declare neither fixture nor
-set pressure, with the sensor and without it: what the sensor is worth where nothing is declared.
+for the sensors docs/figures/shift_pressure.svg draws it. Two conditions declare neither the fixture
+nor any pressure, with the sensor and without it: what it is worth where nothing is declared.
 
 `--bundle` is what is judged (default: the pretrained one). Quick: few cells and a network trained
 for seconds, which says that the line works and nothing of how well.

@@ -58,7 +58,10 @@ def made_up_columns(
 
 def made_up_spec(cell_id: str = "made-up", **changes: object) -> CellSpec:
     """Its design."""
-    fields = {"nominal_capacity_ah": 2.0, "voltage_min_v": 2.5, "voltage_max_v": 4.2} | changes
+    fields = {
+        "nominal_capacity_ah": 2.0, "voltage_min_v": 2.5, "voltage_max_v": 4.2,
+        "pressure_limit_pa": 8e6,
+    } | changes  # fmt: skip
     return CellSpec(cell_id, **fields)  # type: ignore[arg-type]
 
 
@@ -87,7 +90,7 @@ def tiny_network(
         forecaster.recalibration.offset.normal_(0, 0.1)
         forecaster.virtual.linear.weight.normal_(0, 0.2)
         forecaster.virtual.scale.uniform_(0.5, 2)
-        forecaster.encoder.design_scale[-3:] = 0.0  # these never varied
+        forecaster.encoder.design_scale[-4:-1] = 0.0  # these never varied
         taught = [float(name in TAUGHT) for name in VIRTUAL_SENSORS]
         forecaster.virtual.supervised.copy_(torch.tensor(taught))
     cells = [made_up_cycles(cycles=24, seed=seed) for seed in range(8)]

@@ -35,6 +35,7 @@ META = CellMetadata(spec(), "made-up")
         ({"applied_pressure_pa": -1.0}, "pascal"),
         ({"pressure_limit_pa": 0.0}, "pascal"),
         ({"pressure_limit_pa": 30.0}, "pressure_limit_pa is 30.0"),
+        ({"pressure_limit_pa": 1e6, "applied_pressure_pa": 2e6}, "but 1000000.0"),
         ({"pressure_limit_pa": float("nan")}, "pascal"),
     ],
 )
@@ -102,9 +103,10 @@ def test_design_vector_tells_known_from_unknown_pressure() -> None:
 
 def test_design_vector_tells_how_much_pressure_is_permitted() -> None:
     limited, unknown = encode_design(spec(pressure_limit_pa=2e7)), encode_design(spec())
-    at = [DESIGN_FIELDS.index(n) for n in ("pressure_limit_known", "per_pressure_limit_mpa")]
-    np.testing.assert_allclose(limited[at], [1, 0.05])
-    np.testing.assert_array_equal(unknown[at], [0, 0])
+    names = "pressure_limit_known", "log1p_pressure_limit_mpa", "per_pressure_limit_mpa"
+    at = [DESIGN_FIELDS.index(name) for name in names]
+    np.testing.assert_allclose(limited[at], [1, np.log(21), 0.05], rtol=1e-6)
+    np.testing.assert_array_equal(unknown[at], [0, 0, 0])
     assert (np.delete(limited, at) == np.delete(unknown, at)).all()
 
 

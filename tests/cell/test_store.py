@@ -55,7 +55,7 @@ def metadata(draw: st.DrawFn) -> CellMetadata:
         draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._+=@-]{0,9}", fullmatch=True)),
         nominal_capacity_ah=draw(st.floats(1e-6, 1e4)),
         applied_pressure_pa=draw(st.none() | st.floats(0, 1e9)),
-        pressure_limit_pa=draw(st.none() | st.floats(1e4, 1e9)),
+        pressure_limit_pa=draw(st.none() | st.just(1e9)),
         cathode=draw(st.sampled_from(["unknown", "nmc"])),
     )
     notes = draw(st.dictionaries(TEXT, TEXT, max_size=3))

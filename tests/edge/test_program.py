@@ -176,7 +176,7 @@ def test_exit_codes(
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("applied_pressure_pa", "-1"), ("pressure_limit_pa", "30"), ("pressure_limit_pa", "2e9")],
+    [("applied_pressure_pa", "-1"), ("pressure_limit_pa", "3e4"), ("pressure_limit_pa", "2e9")],
 )
 def test_a_pressure_that_is_not_in_pascal_is_refused(
     program: Program, bundle: Path, tmp_path: Path, column: str, value: str

@@ -140,7 +140,6 @@ def test_undeclared_cells_differ_in_what_is_said_of_them_alone(made, tmp_path):
     for cell_id in Store(made).cell_ids():
         one, other = (Store(p).read(cell_id) for p in (made, tmp_path / "silent"))
         assert (other.spec.fixture, other.spec.applied_pressure_pa) == ("unknown", None)
-        assert (one.spec.pressure_limit_pa or 0) >= 1e6
         assert other.spec.pressure_limit_pa is None
         assert set(one.samples) - set(other.samples) == {"applied_pressure_pa"}
         assert other.metadata.published_life == one.metadata.published_life
@@ -149,14 +148,34 @@ def test_undeclared_cells_differ_in_what_is_said_of_them_alone(made, tmp_path):
     some = CONFIG.model_copy(update={"undeclared": 0.5})
     list(generate(some, tmp_path / "some"))
     found = Store(tmp_path / "some")
-    unknown = [found.metadata(c).spec.fixture == "unknown" for c in found.cell_ids()]
-    assert 0 < sum(unknown) < len(unknown)
+    specs = [found.metadata(c).spec for c in found.cell_ids()]
+    unknown = [(s.fixture == "unknown", s.pressure_limit_pa is None) for s in specs]
+    assert all(0 < sum(column) < len(specs) for column in zip(*unknown, strict=True))
+    assert any(one != other for one, other in unknown)  # drawn apart
+
+
+def test_declared_is_the_limit_of_the_design_not_of_the_cell(made):
+    for number in range(CONFIG.shards):
+        shard = Shard(CONFIG, number)
+        for i, cell_id in enumerate(shard.ids()):
+            limit = Store(made).metadata(cell_id).spec.pressure_limit_pa
+            assert limit == 1e6 * shard.nominal[shard.designs[i]]["pressure_limit"]
+            assert limit != 1e6 * shard.cells[i]["pressure_limit"]
+
+
+def test_the_limit_is_a_multiple_of_what_the_design_reaches():
+    shards = [Shard(CONFIG, number) for number in range(2)]
+    for cell in np.concatenate([shard.nominal for shard in shards]):
+        reached = cell["set_pressure"] + cell["stiffness"] * cell["anode_breathing"] * cell["rated"]
+        low, high = CONFIG.pressure_limit
+        assert low - 1e-9 <= cell["pressure_limit"] / reached <= high or cell["pressure_limit"] == 1
 
 
 def test_latent_times_are_those_of_reruns_for_one_cause():
     """The two reruns that follow several causes find what one rerun for each cause finds."""
     config = Population(
-        name="t", cells=12, cycles=300, shard=12, over_pressure=0.5, groups=(Group(tier="lab"),)
+        name="t", cells=12, cycles=300, shard=12, pressure_limit=(0.98, 1.5),
+        groups=(Group(tier="lab"),),
     )  # fmt: skip
     shard = Shard(config, 0)
     lives, latent = shard.run()

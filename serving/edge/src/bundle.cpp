@@ -10,7 +10,7 @@
 namespace fadecast {
 namespace {
 
-constexpr int kVersion = 3;
+constexpr int kVersion = 4;
 constexpr std::size_t kLargest = 16u << 20;
 constexpr const char* kFiles[] = {"summarize.onnx", "forecast.onnx", "golden.bin", "MODEL_CARD.md"};
 constexpr const char* kSensorNames[] = {"surface_temperature_celsius", "surface_pressure_pa",

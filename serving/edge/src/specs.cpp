@@ -51,9 +51,10 @@ Spec make_spec(const std::map<std::string, std::string>& row, const Bundle& bund
   const double pressure = applied ? number(row, "applied_pressure_pa") : 0.0;
   if (!(pressure >= 0 && pressure <= 1e9)) refuse("applied_pressure_pa is not pascal, 0…1e9");
   const double limit = limited ? number(row, "pressure_limit_pa") : HUGE_VAL;
-  if (limited && !(limit >= 1e4 && limit <= 1e9)) {
-    refuse("pressure_limit_pa is not pascal, 1e4…1e9");
+  if (limited && !(limit >= 1e5 && limit <= 1e9)) {
+    refuse("pressure_limit_pa is not pascal, 1e5…1e9");
   }
+  if (pressure > limit) refuse("applied_pressure_pa is above pressure_limit_pa");
   const std::map<std::string, double> numbers = {
       {"voltage_min_v", low},
       {"voltage_max_v", high},
@@ -61,6 +62,7 @@ Spec make_spec(const std::map<std::string, std::string>& row, const Bundle& bund
       {"applied_pressure_known", applied},
       {"log1p_applied_pressure_mpa", std::log1p(pressure * 1e-6)},
       {"pressure_limit_known", limited},
+      {"log1p_pressure_limit_mpa", limited ? std::log1p(limit * 1e-6) : 0.0},
       {"per_pressure_limit_mpa", 1e6 / limit}};
   for (const std::string& field : bundle.design_fields) {
     const auto found = numbers.find(field);

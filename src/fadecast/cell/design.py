@@ -16,8 +16,9 @@ _CATEGORIES: Final = {
 DESIGN_FIELDS: Final[tuple[str, ...]] = (
     "voltage_min_v", "voltage_max_v", "log10_nominal_capacity_ah",
     "applied_pressure_known", "log1p_applied_pressure_mpa",
-    "pressure_limit_known", "per_pressure_limit_mpa",
+    "pressure_limit_known", "log1p_pressure_limit_mpa",
     *(f"{kind}={name}" for kind, names in _CATEGORIES.items() for name in names[1:]),
+    "per_pressure_limit_mpa",
 )  # fmt: skip
 """Entries of a design vector; a category that is not known has zeros everywhere."""
 
@@ -34,11 +35,11 @@ def encode_design(spec: CellSpec) -> NDArray[np.float32]:
         float(pressure is not None),
         np.log1p((pressure or 0.0) * 1e-6),
         float(limit is not None),
-        1e6 / (limit or np.inf),
+        np.log1p((limit or 0.0) * 1e-6),
     ]
     flags = [
         float(getattr(spec, kind) == name)
         for kind, names in _CATEGORIES.items()
         for name in names[1:]
     ]
-    return np.array([*numbers, *flags], np.float32)
+    return np.array([*numbers, *flags, 1e6 / (limit or np.inf)], np.float32)

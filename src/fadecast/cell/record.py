@@ -42,8 +42,8 @@ class CellSpec:
         voltage_max_v: upper end of the operating window in V, > ``voltage_min_v``.
         cathode, anode, electrolyte, fixture: one of the names declared in this module.
         applied_pressure_pa: what the fixture is set to, in Pa, ≥ 0; ``None`` if not known.
-        pressure_limit_pa: highest stack pressure that the cell is permitted, in Pa, 1e4…1e9;
-            ``None`` if not known.
+        pressure_limit_pa: highest stack pressure that the cell is permitted, in Pa, 1e5…1e9, at
+            least what the fixture is set to; ``None`` if not known.
 
     Raises:
         CheckError: a value is missing, not finite, out of range or not a declared name.
@@ -90,13 +90,18 @@ class CellSpec:
                     f"{name} {getattr(self, name)!r} is not known",
                     where=where, fix=f"Use one of {', '.join(known)}",
                 )  # fmt: skip
-        for name, least in (("applied_pressure_pa", 0.0), ("pressure_limit_pa", 1e4)):
+        for name, least in (("applied_pressure_pa", 0.0), ("pressure_limit_pa", 1e5)):
             pressure = getattr(self, name)
             if pressure is not None and not least <= pressure <= 1e9:
                 raise CheckError(
                     f"{name} is {pressure}", where=where,
                     fix=f"Give pascal, {least:g}…1e9, or None",
                 )  # fmt: skip
+        if (self.applied_pressure_pa or 0.0) > (self.pressure_limit_pa or math.inf):
+            raise CheckError(
+                f"applied_pressure_pa is {self.applied_pressure_pa}, pressure_limit_pa but "
+                f"{self.pressure_limit_pa}", where=where, fix="Give both in pascal",
+            )  # fmt: skip
 
     @property
     def window(self) -> NDArray[np.float32]:

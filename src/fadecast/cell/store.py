@@ -36,7 +36,7 @@ from fadecast.cell.record import CellMetadata, CellRecord, CellSpec, PublishedLi
 from fadecast.cell.summaries import FIELDS, CycleSummaries
 from fadecast.errors import CheckError, StoreError
 
-VERSION: Final = 2
+VERSION: Final = 3
 _STORE_HEADER: Final = {"format": "fadecast-store", "version": VERSION}
 _HEADER_KEYS: Final = {"kind", "rows", "data_digest", "metadata"}
 _KINDS: Final = ("samples", "summaries")

@@ -132,6 +132,11 @@ def _may_write(place: Path) -> None:
         )  # fmt: skip
 
 
+def _is_limited(cell: HeldOut) -> bool:
+    seen = bool(np.isfinite(cell.summaries.field("pressure.highest")).any())
+    return seen and cell.metadata.spec.pressure_limit_pa is not None
+
+
 def _golden(
     summary: Summary,
     forecaster: Forecaster,
@@ -141,10 +146,11 @@ def _golden(
     """A whole held-out life, and the first recorded cycle (or a made-up one).
 
     The shortest life that is long enough: the vectors are replayed at every start of a vehicle.
+    One with measured pressures and a limit to them is preferred.
     """
     longest = max(len(cell.summaries) for cell in held_out)
     enough = [cell for cell in held_out if len(cell.summaries) >= min(GOLDEN_CYCLES, longest)]
-    cell = min(enough, key=lambda cell: len(cell.summaries))
+    cell = min(enough, key=lambda cell: (not _is_limited(cell), len(cell.summaries)))
     spec, life = cell.metadata.spec, cell.summaries
     forecasts = torch_forecasts(forecaster, [(spec, life)])[0]
     samples, seen, window = _first_cycle(records[0]) if records else _made_up_cycle()

@@ -99,8 +99,8 @@ _SIMULATED: Final = """\
   begins once it has crossed about 60 % of it: until then only a slight, slow fall of the ohmic
   resistance shows. An earlier risk of it comes from the cell's history and declared design, and a
   penetration may come unannounced.
-- Over-pressure is told by how close measured pressures come to the declared limit: without a
-  pressure sensor or a declared `pressure_limit_pa` there is little to tell it by.
+- Over-pressure is told by how close the measured pressure, or without a sensor the declared one,
+  comes to the declared `pressure_limit_pa`: without that limit there is little to tell it by.
 - What it has learnt from simulated cells holds as far as the simulator does. Figures on simulated
   cells say how well it reads that simulator, not a real cell.
 - No experiment anchors, in the simulator: mechanical damage and pressure limits, on which

@@ -86,7 +86,7 @@ class LeanForecaster(nn.Module):
         self._sizes = [N_FIELDS, N_FIELDS, cycle, cycle, sums, 1, hidden, 1, 1]
         self.state_size = sum(self._sizes)
         self._tail = sum(self._sizes[6:])
-        self._scale(forecaster.scaler)
+        self._scale(forecaster.scaler, forecaster.encoder)
         self._average(forecaster.averages)
         self._encode(forecaster.encoder, forecaster.scaler)
         self.readout = LeanReadout(forecaster)
@@ -99,7 +99,7 @@ class LeanForecaster(nn.Module):
     def _buffer(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value.detach().clone().contiguous())
 
-    def _scale(self, scaler: Scaler) -> None:
+    def _scale(self, scaler: Scaler, encoder: Encoder) -> None:
         """Squashing is ``softsign`` in units of ``LIMIT``; of a mask it makes a half. Which fields
         are known is left to the weights."""
         self._buffer("centre", scaler.centre)
@@ -114,7 +114,7 @@ class LeanForecaster(nn.Module):
         limits = torch.zeros(N_DESIGN, 2)
         limits[PER_LIMIT, 0], limits[PER_LIMIT, 1] = 1.0, scaler.centre[_PRESSURE]
         limits[LIMITED, 1] = -1.0
-        self._buffer("limits", scaler.known[_PRESSURE] * limits)
+        self._buffer("limits", scaler.known[_PRESSURE] * encoder.limits * limits)
         self._buffer("over", torch.ones(2, 1))
 
     def _average(self, averages: LeakyAverages) -> None:
@@ -142,7 +142,7 @@ class LeanForecaster(nn.Module):
         sizes = [N_SCALARS, CURVES, N_SCALARS, encoder.groups.shape[1], encoder.curves.shape[1]]
         tracks = (encoder.groups.shape[1] - N_CURVES + 2 * N_SCALARS) * self._lengths
         level, curves, change, groups, logs, room, averages, design, log_age, age = weight.split(
-            [*sizes, 1, tracks, len(encoder.design_scale), 1, 1]
+            [*sizes, 1, tracks, PER_LIMIT, 1, 1]
         )
         assert not encoder.groups[CURVES:, :N_CURVES].any()  # the groups of curves come first
         single = encoder.groups[CURVES:, N_CURVES:]
@@ -155,7 +155,7 @@ class LeanForecaster(nn.Module):
             tracked(*piece.split([N_SCALARS, N_SCALARS, len(piece) - 2 * N_SCALARS]))
             for piece in averages.chunk(self._lengths)
         ]
-        scaled = encoder.design_scale[:, None] * design
+        scaled = encoder.design_scale[:, None] * nn.functional.pad(design, (0, 0, 0, 1))
         none = weight.new_zeros(self._lengths, weight.shape[1])
         parts = [
             LIMIT * room, LIMIT * known[:CURVES] * curves,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fadecast.cell.design import encode_design
+from fadecast.cell.record import CellSpec
 from fadecast.cell.summaries import BINS, DIRECTIONS, FIELDS, INDEX
 from fadecast.learn.dataset import CellSequence
 
@@ -21,6 +22,7 @@ _COLUMNS: Final = sorted(
     {column for curve in _CURVES for column in curve}
     | {INDEX[name] for name in FIELDS if "charge." not in name}
 )
+_PRESSURE: Final = _COLUMNS.index(INDEX["pressure.highest"])
 _MEDIAN: Final = 5
 _REFERENCE: Final = 10
 _WINDOWS: Final = (20, 100)
@@ -62,15 +64,13 @@ def cycle_features(sequence: CellSequence) -> NDArray[np.float32]:
         cycles = np.maximum(s.cycle_count - s.cycle_count[start], 1)[:, None]
         parts.append((x - x[start]) / cycles)
     design = np.tile(encode_design(sequence.spec), (len(s), 1))
-    used = share_of_limit(sequence)
+    used = share_of_limit(x[:, _PRESSURE], sequence.spec)
     return np.column_stack([*parts, used, np.log1p(s.cycle_count), design]).astype(np.float32)
 
 
-def share_of_limit(sequence: CellSequence) -> NDArray[np.float32]:
-    """``(n_cycles,)`` highest stack pressure over the permitted one; NaN where one is unknown."""
-    limit = sequence.spec.pressure_limit_pa
-    highest = _forward_fill(sequence.summaries.field("pressure.highest")[:, None])[:, 0]
-    return np.asarray(highest * 1e6 / (limit or np.nan), np.float32)
+def share_of_limit(highest: NDArray[np.float32], spec: CellSpec) -> NDArray[np.float32]:
+    """``(n,)`` stack pressures in MPa over the permitted one; NaN where it is unknown."""
+    return np.asarray(highest * 1e6 / (spec.pressure_limit_pa or np.nan), np.float32)
 
 
 def observed_soh(sequence: CellSequence) -> NDArray[np.float32]:

@@ -29,7 +29,8 @@ LEAST_CHANGE: Final = 1e-3
 """Mean square of scaled changes below which a change is noise."""
 NEAR: Final = 10.0
 """By what the distance to the permitted pressure is multiplied, so that a hundredth tells."""
-LIMITED, PER_LIMIT = map(DESIGN_FIELDS.index, ("pressure_limit_known", "per_pressure_limit_mpa"))
+LIMITED: Final = DESIGN_FIELDS.index("pressure_limit_known")
+PER_LIMIT: Final = DESIGN_FIELDS.index("per_pressure_limit_mpa")
 
 
 def _groups() -> Tensor:
@@ -46,7 +47,8 @@ class Encoder(nn.Module):
     """Levels, changes and masks of the fields, how far the single ones are off their averages, the
     declared design and the age → the memory ``(…, width)``.
 
-    Design entries that never varied in training are ignored, as their weights would be noise.
+    Design entries that never varied in training are ignored, as their weights would be noise. So is
+    the last one, the inverse of the pressure limit, which only serves to compare pressures to it.
     """
 
     groups: Tensor
@@ -71,7 +73,7 @@ class Encoder(nn.Module):
         levels = torch.arange(len(FIELDS) - CURVES)
         tracked = torch.cat([levels, len(FIELDS) + levels, single])
         self.register_buffer("tracked", tracked, persistent=False)
-        inputs = self.features + lengths * len(tracked) + N_DESIGN + 2
+        inputs = self.features + lengths * len(tracked) + N_DESIGN + 1
         self.first = nn.Linear(inputs, width)
         self.second = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
@@ -93,10 +95,15 @@ class Encoder(nn.Module):
 
     def forward(self, features: Tensor, tracks: Tensor, design: Tensor, age: Tensor) -> Tensor:
         """All ``(…, ·)``: features, averages' differences, design, and ``(…, 1)`` age in cycles."""
-        declared = (design - self.design_centre) * self.design_scale
+        declared = ((design - self.design_centre) * self.design_scale)[..., :PER_LIMIT]
         inputs = [features, tracks, declared, torch.log1p(age) / 8, age / 1000]
         hidden = nn.functional.silu(self.first(torch.cat(inputs, -1)))
         return torch.tanh(self.second(self.dropout(hidden)))
+
+    @property
+    def limits(self) -> Tensor:
+        """1 where training cells differed in their pressure limits, else 0."""
+        return (self.design_scale[PER_LIMIT] > 0).to(self.design_scale.dtype)
 
     @torch.no_grad()
     def fit(self, designs: Tensor) -> None:

@@ -228,11 +228,11 @@ class Forecaster(nn.Module):
 
     def _room(self, scaled: Tensor, seen: Tensor, design: Tensor) -> Tensor:
         """``(B, T, 1)`` how far above the permitted pressure the highest one lies, as a share of
-        it, times ``NEAR`` and squashed; 0 where either is not known."""
+        it, times ``NEAR`` and squashed; 0 where one is not known or training knew no limits."""
         scale, centre = self.scaler.scale[_PRESSURE], self.scaler.centre[_PRESSURE]
         limited, per_limit = (design[:, None, i : i + 1] for i in (LIMITED, PER_LIMIT))
         over = (scaled[..., _PRESSURE, None] * scale + centre) * per_limit - limited
-        return squash(NEAR * over * seen[..., _PRESSURE, None])
+        return squash(NEAR * over * seen[..., _PRESSURE, None] * self.encoder.limits)
 
     def _capacity(self, scaled: Tensor) -> Tensor:
         """``(…, 1)`` discharge of scaled cycles ``(…, F)``, less 1."""

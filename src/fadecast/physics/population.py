@@ -48,15 +48,15 @@ class Population(BaseModel):
     """A population as one value.
 
     ``pressure`` is the range of the set pressure as a multiple of the one at which stripping at the
-    discharge current is just supported (``silicon_pressure``: in MPa). ``over_pressure`` is the
-    share of designs whose housing limit is close to the pressure they reach. ``events`` is the
-    share of cells that are re-pressed or whose fixture loosens, once. ``charge_rate`` and
-    ``discharge_rate`` are in C, ``celsius`` is the mean ambient temperature. Seven in ten
-    laboratory shards have a check-up every ``checkup_every`` cycles, vehicles one every 50.
-    ``undeclared`` is the share of cells whose fixture and set pressure nobody states, and of those
-    whose pressure limit nobody does.
-    ``held_out`` names what becomes the out-of-distribution split: anodes, fixtures or
-    protocols. ``latent`` keeps when every other cause would have ended the cell.
+    discharge current is just supported (``silicon_pressure``: in MPa), ``pressure_limit`` that of
+    the permitted pressure as a multiple of the highest one that the design reaches when it is new.
+    ``events`` is the share of cells that are re-pressed or whose fixture loosens, once.
+    ``charge_rate`` and ``discharge_rate`` are in C, ``celsius`` is the mean ambient temperature.
+    Seven in ten laboratory shards have a check-up every ``checkup_every`` cycles, vehicles one
+    every 50. ``undeclared`` is the share of cells whose fixture and set pressure nobody states, and
+    of those whose permitted pressure nobody does. ``held_out`` names what becomes the
+    out-of-distribution split: anodes, fixtures or protocols. ``latent`` keeps when every other
+    cause would have ended the cell.
     """
 
     model_config = _STRICT
@@ -73,7 +73,7 @@ class Population(BaseModel):
     checkup_every: Annotated[int, Field(ge=0, le=500)] = 25
     pressure: tuple[_Positive, _Positive] = (0.6, 2.0)
     silicon_pressure: tuple[_Pressure, _Pressure] = (2.0, 60.0)
-    over_pressure: _Share = 0.08
+    pressure_limit: tuple[_Positive, _Positive] = (1.05, 5.0)
     events: _Share = 0.1
     batch_correlation: _Share = 0.5
     undeclared: _Share = 0.0
@@ -86,7 +86,10 @@ class Population(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Population:
-        for name in ("charge_rate", "discharge_rate", "celsius", "pressure", "silicon_pressure"):
+        for name in (
+            "charge_rate", "discharge_rate", "celsius", "pressure", "silicon_pressure",
+            "pressure_limit",
+        ):  # fmt: skip
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} runs from {low} down to {high}")

@@ -137,7 +137,7 @@ class Shard:
 def _sobol(seed: int, first: int, count: int) -> NDArray[np.float64]:
     from scipy.stats import qmc
 
-    sequence = qmc.Sobol(N_COORDINATES + 4, scramble=True, rng=np.random.default_rng([seed, 2]))
+    sequence = qmc.Sobol(N_COORDINATES + 2, scramble=True, rng=np.random.default_rng([seed, 2]))
     if first:
         sequence.fast_forward(first)
     # The sequence is balanced, and SciPy content, at powers of two; a prefix of one is the same.
@@ -171,9 +171,10 @@ def _events(config: Population, count: int, draw: np.random.Generator) -> NDArra
 
 
 def _design(config: Population, kind: Kind, point: NDArray[np.float64], rate: float) -> np.void:
-    """A nominal design: priors at ``point``, set pressure after its own stripping limit."""
+    """A nominal design: priors at ``point``, set pressure after its own stripping limit, and the
+    permitted one after what the design reaches."""
     cell = design(kind, point[:N_COORDINATES])
-    u, over, closeness = point[N_COORDINATES : N_COORDINATES + 3]
+    u, room = point[N_COORDINATES:]
     if kind.anode == "silicon":
         low, high = config.silicon_pressure
         cell["set_pressure"] = low * (high / low) ** u
@@ -183,12 +184,9 @@ def _design(config: Population, kind: Kind, point: NDArray[np.float64], rate: fl
         above = max(wanted - cell["stripping_base"], 1e-3) / cell["stripping_gain"]
         needed = 3.0 * above ** (1.0 / cell["stripping_exponent"])
         cell["set_pressure"] = min(needed * low * (high / low) ** u, 80.0)
-    if over < config.over_pressure:
-        swing = cell["stiffness"] * cell["anode_breathing"] * cell["rated"]
-        reached = (cell["set_pressure"] + swing) / (0.87 + 0.15 * closeness)
-        cell["pressure_limit"] = max(reached, 1.0)
-    else:
-        cell["pressure_limit"] = max(cell["pressure_limit"], 1.5 * cell["set_pressure"] + 10.0)
+    swing = cell["stiffness"] * cell["anode_breathing"] * cell["rated"]
+    low, high = config.pressure_limit
+    cell["pressure_limit"] = max((cell["set_pressure"] + swing) * low * (high / low) ** room, 1.0)
     return cell
 
 

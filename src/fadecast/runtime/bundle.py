@@ -41,7 +41,7 @@ from fadecast.runtime.audit import audit
 from fadecast.runtime.signature import SIGNATURE, check
 
 FORMAT: Final = "fadecast-bundle"
-VERSION: Final = 3
+VERSION: Final = 4
 MANIFEST: Final = "manifest.json"
 SUMMARIZE: Final = "summarize.onnx"
 FORECAST: Final = "forecast.onnx"
@@ -189,7 +189,7 @@ def read_bundle(
         newer = isinstance(found, int) and found > VERSION
         _refuse(
             f"bundle format {found!r}{' is newer' * newer}, this library reads {VERSION}", folder,
-            "Export the run again with this version, or install the version that wrote it",
+            "Train and export with this version, or install the one that wrote it",
         )  # fmt: skip
     if verify and not _is_sealed(manifest, content):
         _tampered(folder / MANIFEST, "it does not match its own fingerprint")
@@ -228,7 +228,7 @@ def _agree(found: Any, folder: Path) -> None:
     )
     _refuse(
         f"its tables {', '.join(differ)} are not those of this library", folder,
-        "Export the run again with this version, or install the version that wrote it",
+        "Train and export with this version, or install the one that wrote it",
     )  # fmt: skip
 
 
