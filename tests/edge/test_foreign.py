@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import venv
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -93,7 +93,7 @@ def _script(bundle: Path, cycles: int) -> str:
         "import json, numpy as np\n"
         "from fadecast.runtime import Session\n"
         "from fadecast.cell.record import CellSpec\n"
-        f"stream = Session.load({str(bundle)!r}).stream(CellSpec('cell-1', 2.0, 2.5, 4.2))\n"
+        f"stream = Session.load({str(bundle)!r}).stream(CellSpec(**{asdict(SPEC)!r}))\n"
         f"columns = json.loads('''{json.dumps(columns)}''')\n"
         "columns = {k: np.array(v) for k, v in columns.items()}\n"
         "said = [*stream.push(columns), *stream.close()]\n"
