@@ -2,9 +2,10 @@
 
 Fresh simulated cells (training/populations/assb.yaml under another seed) are given as samples to
 the trained network in torch, in double and in single precision, to the Python runtime and to the
-C++ program, on this processor and, under qemu, on aarch64. Told is by how much any answer after any
-cycle differs from that of torch in double precision, as `fadecast export` measures it: absolute, or
-relative where a number is larger than 1; quantiles of the cycles left beside the last of them.
+C++ program, on this processor and, under qemu, on aarch64. Torch sums samples up in the precision
+in which it forecasts. Told is by how much any answer after any cycle differs from that of torch in
+double precision: absolute, or relative where a number is larger than 1; quantiles of the cycles
+left beside the last of them.
 
 Without the tracked run of the bundle (`--bundle`, default: the pretrained one) torch is left out
 and the Python runtime is the reference; without qemu, a cross compiler and the folder that
@@ -131,13 +132,14 @@ def ways(
     except TrainingError as error:
         print(f"torch is left out: {error}")
     else:
-        given = [(record.spec, summarise_record(record)) for record in records]
         for name, dtype in (("torch float64", torch.float64), ("torch float32", torch.float32)):
             yield (
                 name,
                 lambda dtype=dtype: [
                     _lives.of_forecasts(forecasts, session.virtual_sensors)
-                    for forecasts in torch_forecasts(network, given, dtype)
+                    for forecasts in torch_forecasts(
+                        network, [(r.spec, summarise_record(r, dtype)) for r in records], dtype
+                    )
                 ],
             )
     yield f"Python {HERE}", lambda: _lives.of_runtime(session, lives)

@@ -228,6 +228,10 @@ def test_records_are_cut_into_cycles() -> None:
     count = np.repeat([3, 4, 6, 9], [30, 700, 1, 300])
     table = summarise_cycles(values, observed, count, WINDOW[0].numpy())
     assert table.cycle_count.tolist() == [3, 4, 6, 9]
+    exact = summarise_cycles(values, observed, count, WINDOW[0].numpy(), torch.float64)
+    assert (exact.observed == table.observed).all()
+    assert np.allclose(exact.values, table.values, rtol=1e-5, atol=2e-5)
+    assert not np.array_equal(exact.values, table.values)
     for row, (s, o) in enumerate(parts):
         alone, seen = SUMMARY.read(SUMMARY.digest(s, o, WINDOW))
         assert (table.observed[row] == seen[0].numpy()).all()

@@ -19,15 +19,18 @@ CHUNK: Final = 72
 CELLS_AT_ONCE: Final = 64
 
 
-def summarise_record(record: CellRecord) -> CycleSummaries:
-    """The cycles of a record; those published as cycles are returned as they are."""
+def summarise_record(record: CellRecord, dtype: torch.dtype = torch.float32) -> CycleSummaries:
+    """The cycles of a record; those published as cycles are returned as they are.
+
+    In ``torch.float64`` they are what the deployed arithmetic is judged by.
+    """
     if record.summaries is not None:
         return record.summaries
     assert record.samples is not None
     cycles = assign_cycles(record.samples, record.spec.nominal_capacity_ah)
     samples = to_samples(record.samples)
     return summarise_cycles(
-        samples.values, samples.observed, cycles[samples.kept], record.spec.window
+        samples.values, samples.observed, cycles[samples.kept], record.spec.window, dtype
     )
 
 
@@ -37,27 +40,28 @@ def summarise_cycles(
     observed: NDArray[np.float32],
     cycle_count: NDArray[np.int64],
     window: NDArray[np.float32],
+    dtype: torch.dtype = torch.float32,
 ) -> CycleSummaries:
     """Summaries of samples ``(n, 6)`` and masks ``(n, 4)`` with a rising ``cycle_count``.
 
     Cycles of similar length are digested together, so padding stays small.
     """
-    summary = Summary()
+    summary = Summary().to(dtype)
     count, starts, lengths = np.unique(cycle_count, return_index=True, return_counts=True)
     order = np.argsort(lengths, kind="stable")
     rows: list[tuple[NDArray[np.int64], torch.Tensor, torch.Tensor]] = []
     for first in range(0, len(order), CELLS_AT_ONCE):
         chosen = order[first : first + CELLS_AT_ONCE]
-        windows = torch.from_numpy(np.tile(window, (len(chosen), 1)))
-        state = summary.start(len(chosen))
+        windows = torch.from_numpy(np.tile(window, (len(chosen), 1))).to(dtype)
+        state = summary.start(len(chosen)).to(dtype)
         for offset in range(0, int(lengths[chosen].max()), CHUNK):
             place = offset + np.arange(CHUNK)
             inside = place < lengths[chosen][:, None]
             index = np.where(inside, starts[chosen][:, None] + place, 0)
             state = summary.update(
                 state,
-                torch.from_numpy(values[index] * inside[..., None]),
-                torch.from_numpy(observed[index] * inside[..., None]),
+                torch.from_numpy(values[index] * inside[..., None]).to(dtype),
+                torch.from_numpy(observed[index] * inside[..., None]).to(dtype),
                 windows,
             )
         rows.append((chosen, *summary.read(state)))
