@@ -194,7 +194,7 @@ class Remembering(nn.Module):
     def forward(self, rows: Batch, order: Tensor) -> Tensor:
         """Hazards of the rows of cells ``order (B, T)``, whose padding repeats the last row."""
         encoder, flat = self.encoder, order.flatten()
-        declared = (rows.design[flat] - encoder.design_centre) * encoder.design_scale
+        declared = encoder.declared(rows.design[flat])
         age = rows.age[flat]
         features = rows.described[flat, : encoder.features].float()
         inputs = torch.cat([features, declared, torch.log1p(age) / 8, age / 1000], 1)

@@ -23,7 +23,9 @@ SERIES = {
 
 
 def write_cells(path: Path, specs: Mapping[str, CellSpec] = SPECS) -> Path:
-    names = ("cell_id", "nominal_capacity_ah", "voltage_min_v", "voltage_max_v")
+    names = (
+        "cell_id", "nominal_capacity_ah", "voltage_min_v", "voltage_max_v", "pressure_limit_pa",
+    )  # fmt: skip
     rows = [",".join(names)]
     rows += [",".join(str(getattr(spec, name)) for name in names) for spec in specs.values()]
     path.write_text("\n".join(rows))

@@ -95,10 +95,13 @@ class Encoder(nn.Module):
 
     def forward(self, features: Tensor, tracks: Tensor, design: Tensor, age: Tensor) -> Tensor:
         """All ``(…, ·)``: features, averages' differences, design, and ``(…, 1)`` age in cycles."""
-        declared = ((design - self.design_centre) * self.design_scale)[..., :PER_LIMIT]
-        inputs = [features, tracks, declared, torch.log1p(age) / 8, age / 1000]
+        inputs = [features, tracks, self.declared(design), torch.log1p(age) / 8, age / 1000]
         hidden = nn.functional.silu(self.first(torch.cat(inputs, -1)))
         return torch.tanh(self.second(self.dropout(hidden)))
+
+    def declared(self, design: Tensor) -> Tensor:
+        """What the first layer is given of designs ``(…, N_DESIGN)``."""
+        return ((design - self.design_centre) * self.design_scale)[..., :PER_LIMIT]
 
     @property
     def limits(self) -> Tensor:
