@@ -174,7 +174,7 @@ def test_the_limit_is_a_multiple_of_what_the_design_reaches():
 def test_latent_times_are_those_of_reruns_for_one_cause():
     """The two reruns that follow several causes find what one rerun for each cause finds."""
     config = Population(
-        name="t", cells=12, cycles=300, shard=12, pressure_limit=(0.98, 1.5),
+        name="t", cells=12, cycles=300, shard=12, pressure_limit=(1.0, 1.5),
         groups=(Group(tier="lab"),),
     )  # fmt: skip
     shard = Shard(config, 0)
@@ -206,6 +206,7 @@ def test_shards_do_not_depend_on_how_many_there_are():
     [
         ("name: x\ncells: 0", "cells"),
         ("name: x\ncells: 4\nspeed: 3", "speed"),
+        ("name: x\ncells: 4\npressure_limit: [0.5, 2]", "new cells would exceed it"),
         ("name: x\ncells: 4\ngroups: [{anode: gold}]", "anode"),
         ("- 3", "configuration"),
         ("name: [", "cannot read"),

@@ -93,6 +93,8 @@ class Population(BaseModel):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} runs from {low} down to {high}")
+        if self.pressure_limit[0] < 1:
+            raise ValueError("pressure_limit begins below 1: new cells would exceed it")
         if self.shard * self.cycles > _MOST_AT_ONCE:
             raise ValueError(
                 f"a shard of {self.shard} cells × {self.cycles} cycles does not fit in memory; "
