@@ -24,9 +24,8 @@ _LEAST: Final = 1e-5
 """Rate of false alarms at which none is drawn: the axis is logarithmic."""
 _MOST: Final = 300
 """False alarms in 10,000 cell-cycles beyond which nothing is of interest."""
-_LOOKS: Final = {"network": "-", "trees_history": "--"}
-
-
+_LOOKS: Final = {"network": "-", "trees_history": "--", "truth_trees": ":"}
+"""Whose alarms are drawn."""
 _PARTS: Final = {None: INK, "vehicle": "#D55E00", "laboratory": "#56B4E9"}
 _CONDITIONS: Final = {
     "noise2": "all sensors:\nnoise and drift × 2", "dead": "pressure:\ndead from mid-life",
@@ -84,6 +83,8 @@ def lead_times(curves: Mapping[str, Curve]) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, max(len(causes), 1), sharey=True))
     for axes, cause in zip(panels, causes, strict=False):
         for name, curve in curves.items():
+            if name not in _LOOKS:
+                continue
             order = np.argsort(curve.false, kind="stable")
             best = np.maximum.accumulate(curve.told[cause][order])
             axes.step(

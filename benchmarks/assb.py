@@ -57,7 +57,7 @@ SEEDS = 5
 SEEDED = "network_seeds"
 """The configuration of the shipped network, trained here anew: how much chance there is in it."""
 NO_RIVALS = ("network", "micro", SEEDED, DEPTH, *TRUTH)
-COMPARED = ("network", "trees_history")  # in alarms
+COMPARED = ("network", "trees_history", DEPTH, *TRUTH)  # in alarms
 
 
 def main() -> None:
@@ -275,7 +275,7 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
 
 
 def show_alarms(curves: Mapping[str, Curve]) -> Figures:
-    """Print the shares of failures announced in time; return those of the trees."""
+    """Print the shares of failures announced in time; return those of the others."""
     figures: Figures = {}
     print(f"\nFailures announced {LEAD} or more cycles before, at most 1 false alarm in 5000")
     groups = list(curves["network"].failures)
