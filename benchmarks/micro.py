@@ -41,6 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
+            build.require(build.GENERATOR, build.COMPILER, build.EMULATOR)
             bundle = options.bundle or make_bundle(folder, options.quick)
             found = build.main(bundle.resolve(), folder / "build")
         except FadecastError as error:

@@ -34,6 +34,8 @@ BOARDS = {
     "cortex-m4": ("mps2-an386", "fpv4-sp-d16"),
     "cortex-m7": ("mps2-an500", "fpv5-sp-d16"),
 }
+GENERATOR = Path(sys.executable).with_name("emx-onnx-cgen")
+COMPILER, EMULATOR = "arm-none-eabi-gcc", "qemu-system-arm"
 TICK_INSTRUCTIONS = 40
 """qemu counts a nanosecond an instruction (icount, shift 0); SysTick runs at 25 MHz."""
 
@@ -52,9 +54,8 @@ def main(bundle: Path, out: Path) -> dict[str, Any]:
 
 def generate(graph: Path, bundle: Bundle, golden: Golden, out: Path) -> None:
     """``forecast.c`` and ``forecast.h`` of the graph, ``golden.h`` of its life."""
-    generator = Path(sys.executable).with_name("emx-onnx-cgen")
     run(
-        generator, "compile", graph, "forecast.c", "--model-name", "forecast", "--emit-data-file",
+        GENERATOR, "compile", graph, "forecast.c", "--model-name", "forecast", "--emit-data-file",
         "--large-temp-threshold", 0, "--large-weight-threshold", 0, "--input-dim", "batch=1",
         cwd=out,
     )  # fmt: skip
@@ -94,13 +95,13 @@ def measure(core: str, golden: Golden, out: Path) -> dict[str, Any]:
     board, unit = BOARDS[core]
     program = out / f"{core}.elf"
     run(
-        "arm-none-eabi-gcc", f"-mcpu={core}", "-mthumb", "-mfloat-abi=hard", f"-mfpu={unit}", "-Os",
+        COMPILER, f"-mcpu={core}", "-mthumb", "-mfloat-abi=hard", f"-mfpu={unit}", "-Os",
         "-Wno-missing-braces", "-ffunction-sections", "-fdata-sections", "-nostartfiles",
         "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections", "-T", HERE / "mps2.ld",
         "-I.", HERE / "replay.c", "forecast.c", "forecast_data.c", "-lm", "-o", program, cwd=out,
     )  # fmt: skip
     said = run(
-        "qemu-system-arm", "-M", board, "-display", "none", "-monitor", "none", "-serial", "none",
+        EMULATOR, "-M", board, "-display", "none", "-monitor", "none", "-serial", "none",
         "-chardev", "stdio,id=out", "-icount", "shift=0", "-kernel", program,
         "-semihosting-config", "enable=on,target=native,chardev=out",
         cwd=out,
@@ -125,6 +126,17 @@ def measure(core: str, golden: Golden, out: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def require(*programs: str | Path) -> None:
+    """Raises ``FadecastError`` for the first program that is not there."""
+    for program in programs:
+        if shutil.which(program) is None:
+            raise FadecastError(
+                f"{program} is not installed",
+                fix="pip install emx-onnx-cgen; apt install gcc-arm-none-eabi "
+                "libnewlib-arm-none-eabi qemu-system-arm",
+            )
+
+
 def run(*command: Any, cwd: Path | None = None) -> str:
     """What a program prints.
 
@@ -132,12 +144,7 @@ def run(*command: Any, cwd: Path | None = None) -> str:
         FadecastError: it is not there, or it fails.
     """
     words = [str(word) for word in command]
-    if shutil.which(words[0]) is None:
-        raise FadecastError(
-            f"{words[0]} is not installed",
-            fix="pip install emx-onnx-cgen; apt install gcc-arm-none-eabi "
-            "libnewlib-arm-none-eabi qemu-system-arm",
-        )
+    require(words[0])
     done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=120)
     if done.returncode:
         raise FadecastError(f"{Path(words[0]).name} failed: {done.stdout}{done.stderr}"[-3000:])
