@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks import _common
 from benchmarks._conditions import simulate
 from benchmarks._contest import MICRO_DROPOUT
+from benchmarks.assb import CONFIG, TRAINING
 from fadecast.errors import FadecastError
 from fadecast.export.bundle import export_bundle
 from fadecast.learn.config import TrainConfig
@@ -25,8 +26,6 @@ from fadecast.network.summary import Summary
 from fadecast.physics.population import Population
 from serving.micro import build
 
-POPULATION = _common.ROOT / "training" / "populations" / "assb.yaml"
-TRAINING = _common.ROOT / "training" / "configs" / "assb.yaml"
 CELLS = {"cells": 640, "seed": 9001, "latent": False}
 QUICK = {"cells": 48, "shard": 4, "cycles": 120}
 TOLD = {"flash_bytes": 256 * 1024, "ram_bytes": 64 * 1024, "error": build.TOLERANCE}
@@ -60,7 +59,7 @@ def make_bundle(folder: Path, quick: bool) -> Path:
     """A bundle of the preset, proven on a fifth of the cells; another fifth chooses its epoch."""
     config = TrainConfig.from_yaml(TRAINING)
     changes = CELLS | (QUICK if quick else {})
-    cells = simulate(Population.from_yaml(POPULATION).model_copy(update=changes), folder / "cells")
+    cells = simulate(Population.from_yaml(CONFIG).model_copy(update=changes), folder / "cells")
     held = len(cells) // 5
     network = replace(PRESETS["micro"], dropout=MICRO_DROPOUT)
     trained = fit(cells[2 * held :], cells[held : 2 * held], network, config.training,

@@ -4,6 +4,7 @@ The population of training/populations/assb.yaml goes from designs to cycle summ
 job of training/configs/assb.yaml learns from it, judges itself and exports. Told are time, memory,
 growth and labels, and whether the graphs are those of the shipped bundle, byte for byte. Wall-clock
 time is that of this machine under its load; CPU time over cores is what it would be on an idle one.
+The simulator is compiled before the clock runs.
 Quick: fewer cells, which live at most 120 cycles, and one epoch; compared to nothing.
 """
 
@@ -38,7 +39,7 @@ from fadecast.runtime.bundle import read_bundle
 
 POPULATION = _common.ROOT / "training" / "populations" / "assb.yaml"
 TRAINING = _common.ROOT / "training" / "configs" / "assb.yaml"
-QUICK = {"cells": 160, "cycles": 120}
+QUICK = {"cells": 96, "cycles": 120}
 CENSORED, LEAST, EXPLAINED = (0.10, 0.40), 0.05, 0.60
 MINUTES, GIGABYTES, IN_ALL = 10.0, 2.0, 180.0
 GRAPHS = ("forecast.onnx", "summarize.onnx")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import fadecast
 from benchmarks import __main__ as runner
 from benchmarks import _pictures
 from benchmarks._alarms import Alarms, alarms
@@ -18,17 +19,19 @@ from benchmarks._conditions import noisier, undeclared, without_pressure
 from benchmarks._ensemble import _within, drawn_lives, mixed
 from benchmarks._judge import Judged, differences, matched
 from benchmarks._said import Said
+from benchmarks.pretrained import same
 from benchmarks.shift import FEWEST, WORTH, failures, too_few
 from fadecast.cell.life import CAUSES, EndOfLife, Life
 from fadecast.cell.record import PublishedLife
 from fadecast.cell.summaries import FIELDS
+from fadecast.export.bundle import export_bundle
 from fadecast.forecast.forecast import HORIZONS, LONGEST, RISKS, Forecasts
 from fadecast.learn.batches import Batch
 from fadecast.learn.dataset import CellSequence
 from fadecast.network.heads import N_INTERVALS, log_hazards
 from fadecast.physics.population import Population
 from tests.assb.made_up import PRESSURE, made_up_cells, random_lives, rows_of
-from tests.bundles import made_up_cycles
+from tests.bundles import made_up_cycles, tiny_network
 
 RESULT = {
     "benchmark": "made_up",
@@ -292,3 +295,18 @@ def test_a_mixture_of_lives_is_their_mean_and_teaches_by_draws() -> None:
     survived = drawn.cause < 0
     assert (drawn.after[survived] == LONGEST).all()
     assert (drawn.until[~survived] > drawn.after[~survived]).all()
+
+
+def test_bundles_are_the_same_when_their_graphs_are(tmp_path: Path) -> None:
+    summary, forecaster = tiny_network()
+    held_out = [made_up_cycles("held-out", cycles=12, seed=9)]
+    made = export_bundle(
+        summary, forecaster, tmp_path / "bundle", training={}, end_of_life=EndOfLife(),
+        held_out=held_out,
+    )  # fmt: skip
+    again = export_bundle(
+        summary, forecaster, tmp_path / "again", training={"run_id": "another"},
+        end_of_life=EndOfLife(), held_out=held_out,
+    )  # fmt: skip
+    assert same(made, again)
+    assert not same(made, fadecast.PRETRAINED)
