@@ -191,7 +191,8 @@ def _of_pressure(network: ForecasterConfig) -> tuple[Tensor, Tensor]:
     encoder = Forecaster(network).encoder
     fields = torch.tensor([float(name.startswith("pressure.")) for name in FIELDS])
     groups, curves = (fields @ matrix > 0 for matrix in (encoder.groups, encoder.curves))
-    single = torch.cat([fields[CURVES:] > 0, fields > 0, groups])
+    scalars, shapes = fields[CURVES:] > 0, fields[:CURVES] @ encoder.cosines.abs() > 0
+    single = torch.cat([scalars, shapes, scalars, groups])
     none = torch.zeros_like(curves)
     tracked = torch.cat([single, none])[encoder.tracked]
     room = torch.ones(1, dtype=torch.bool)

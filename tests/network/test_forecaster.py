@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fadecast.cell.design import N_DESIGN
-from fadecast.cell.summaries import FIELDS, INDEX, N_FIELDS
+from fadecast.cell.summaries import BINS, FIELDS, INDEX, N_FIELDS
 from fadecast.errors import ConfigError
 from fadecast.forecast.forecast import EDGES, HORIZONS, LONGEST, QUANTILES, RISKS
-from fadecast.network.encoder import LIMITED, NEAR, PER_LIMIT
+from fadecast.network.encoder import BREADTH, CURVES, LIMITED, NEAR, PER_LIMIT, SHAPES
 from fadecast.network.forecaster import Forecaster, ForecasterConfig, valid_cycles
 from fadecast.network.heads import N_CAUSES, N_INTERVALS, Readout, log_hazards
 
@@ -127,6 +127,25 @@ def test_how_close_a_cycle_came_to_the_permitted_pressure(network: Forecaster) -
     over = NEAR * (18.0 / 20.0 - 1)
     expected = torch.tensor([0.0, over / (1 + abs(over) / 6), 0.0])
     assert torch.allclose(room, expected[:, None].expand(-1, 20), atol=1e-5)
+
+
+def test_of_a_curve_only_the_broad_shape_of_its_change_is_seen(network: Forecaster) -> None:
+    encoder, scalars = network.encoder, N_FIELDS - CURVES
+    nodes = torch.arange(BINS)
+    change = torch.zeros(1, 3, N_FIELDS)
+    change[0, 0, :BINS] = 1.0  # the first curve has moved as a whole,
+    change[0, 1, BINS : 2 * BINS] = nodes - (BINS - 1) / 2  # the second one has tilted,
+    change[0, 2, :BINS] = 1.0 - 2 * (nodes % 2)  # the first one is noisy
+    none = torch.zeros(1, 3, 1)
+    features = encoder.describe(torch.zeros(1, 3, N_FIELDS), change, torch.ones_like(change), none)
+    shapes = features[0, :, scalars:].split(SHAPES * (CURVES // BINS), 1)[0]
+    moved, tilted, noisy = shapes.unflatten(1, (-1, SHAPES))
+    assert moved[0, 0] == pytest.approx(BREADTH**0.5)
+    assert moved.abs().sum() == pytest.approx(BREADTH**0.5, abs=1e-4)
+    assert tilted[1].abs().argmax() == 1
+    assert not tilted[0].any()
+    assert noisy.abs().max() < 0.05 * BREADTH**0.5
+    assert encoder.tracked.max() < encoder.features
 
 
 def test_a_limit_says_nothing_where_training_knew_none(network: Forecaster) -> None:

@@ -139,9 +139,10 @@ class LeanForecaster(nn.Module):
         is x, and so is tanh(x) where x is small.
         """
         known, weight = scaler.known[:, None], encoder.first.weight.T
-        sizes = [N_SCALARS, CURVES, N_SCALARS, encoder.groups.shape[1], encoder.curves.shape[1]]
+        sizes = [N_SCALARS, encoder.cosines.shape[1], N_SCALARS]
+        sizes += [encoder.groups.shape[1], encoder.curves.shape[1]]
         tracks = (encoder.groups.shape[1] - N_CURVES + 2 * N_SCALARS) * self._lengths
-        level, curves, change, groups, logs, room, averages, design, log_age, age = weight.split(
+        level, shapes, change, groups, logs, room, averages, design, log_age, age = weight.split(
             [*sizes, 1, tracks, PER_LIMIT, 1, 1]
         )
         assert not encoder.groups[CURVES:, :N_CURVES].any()  # the groups of curves come first
@@ -158,7 +159,7 @@ class LeanForecaster(nn.Module):
         scaled = encoder.design_scale[:, None] * nn.functional.pad(design, (0, 0, 0, 1))
         none = weight.new_zeros(self._lengths, weight.shape[1])
         parts = [
-            LIMIT * room, LIMIT * known[:CURVES] * curves,
+            LIMIT * room, LIMIT * known[:CURVES] * (encoder.cosines @ shapes),
             tracked(level, change, groups[N_CURVES:]),
             groups[:N_CURVES], logs, log_age / 8, none, scaled, age / 1000,
             torch.cat(differences), weight.new_zeros(self._logs + 6, weight.shape[1]),
