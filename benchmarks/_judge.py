@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks._alarms import Alarms, lead
 from benchmarks._cells import Array, Rows, judged_rows
-from benchmarks._judging import DRAWS, Figures, Ranked, covered
+from benchmarks._judging import DRAWS, Figures, Ranked, counted, covered
 from benchmarks._said import Said, told
 from fadecast.cell.life import PRESSURE_CAUSES
 from fadecast.forecast import metrics
@@ -66,6 +66,13 @@ class Judged:
         return covered(self.said, self.rows)
 
     @cached_property
+    def _late(self) -> tuple[NDArray[np.bool_], Array]:
+        """``(n,)`` rows of failed cells at the landmark, and their relative errors."""
+        rows, true = self.rows, counted(self.rows.left, self.rows)
+        late = (rows.cycle == LANDMARK) & rows.failed[rows.cell] & np.isfinite(true) & (true > 0)
+        return late, np.abs(counted(self.said.left, rows)[late] / true[late] - 1)
+
+    @cached_property
     def _alarms(self) -> Alarms:
         return Alarms.of(self.rows, self.said.risk)
 
@@ -77,8 +84,7 @@ class Judged:
         rows = self.rows
         weight = np.ones(len(self.kinds)) if weight is None else weight
         auroc, precision = self._ranked(weight[rows.cell[rows.label >= 0]])
-        late = (rows.cycle == LANDMARK) & rows.failed[rows.cell] & np.isfinite(rows.left)
-        error = np.abs(self.said.left[late] / rows.left[late] - 1)
+        late, error = self._late
         count = np.bincount(rows.cell, self.valid, len(weight))
         among = (weight / np.maximum(count, 1))[rows.cell]
         held, known = self._covered  # cycles alike, see ``calibration``

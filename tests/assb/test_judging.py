@@ -50,12 +50,31 @@ def test_the_perfect_forecast_has_no_error_and_every_figure_its_name() -> None:
         assert figures[key] == pytest.approx(1.0)
     assert figures["concordance.cycle100.x"] > 0.99  # a cell lost when another fails ties with it
     assert figures["rul.mdape.cycle100.x"] == figures["rul.mdape.last50.x"] == 0.0
+    assert figures["rul.mae.cycle100.x"] == 0.0
     covered = _judging.calibration(said, rows)
     assert covered["risk50.calibration_error"] == 0.0
     assert 0.95 < covered["coverage90.overall"] < 1.0  # open intervals may miss what is not seen
     assert covered["coverage90.stage1.00"] == pytest.approx(1.0)
     short = replace(said, low=rows.left - 9, high=rows.left - 5)
     assert _judging.calibration(short, rows)["coverage90.overall"] < 0.25  # beyond τ
+
+
+def test_lives_count_up_to_the_end_of_the_follow_up() -> None:
+    """Of 40 cells 30 fail at cycles 140…430, the others are followed to 500."""
+    lives = [(t - 1, t, PRESSURE) for t in range(140, 440, 10)] + [(500, np.inf, -1)] * 10
+    rows = rows_of(lives)
+    assert _judging.counted(rows.left, rows).max() == 500 - rows.cycle.min()
+
+    def judged(left: np.ndarray) -> dict[str, float]:
+        return _judging.remaining_life("x", Said(-left, left), rows)
+
+    long = judged(np.where(rows.failed[rows.cell], rows.left, 3000.0))
+    assert long["rul.mae.cycle100.x"] == long["rul.mdape.cycle100.x"] == 0.0
+    forever, to_the_end = judged(np.full(len(rows), 9e3)), judged(500.0 - rows.cycle)
+    assert forever["rul.mae.cycle100.x"] == to_the_end["rul.mae.cycle100.x"]
+    true = np.array([min(t, 500) - 100 for t in [*range(140, 440, 10), *[500] * 10]])
+    assert forever["rul.mae.cycle100.x"] == pytest.approx(np.mean(400 - true))
+    assert forever["rul.mdape.cycle100.x"] == pytest.approx(np.median(400 / true[:30] - 1))
 
 
 def test_true_quantiles_are_found_to_hold_what_they_promise() -> None:
@@ -138,7 +157,11 @@ def test_the_ceiling_is_the_better_of_those_who_know() -> None:
     assert found["risk50.ceiling_share"] == pytest.approx(0.5)
     assert found["risk50.depth_share"] == pytest.approx(0.8)
     assert found["rul.mdape.cycle100.ceiling_ratio"] == pytest.approx(2.5)
-    assert assb.margins(figures, list(values))["risk50.auroc.margin"] == pytest.approx(0.05)
+    figures |= {f"rul.mae.cycle100.{n}": 100 - v for n, v in values.items()}
+    figures |= {f"concordance.cycle{c}.{n}": v for c in assb.LANDMARKS for n, v in values.items()}
+    ahead = assb.margins(figures | {"concordance.cycle20.cox": 0.8}, list(values))
+    assert ahead["risk50.auroc.margin"] == ahead["rul.mdape.cycle100.margin"] == pytest.approx(0.05)
+    assert ahead["concordance.cycle20.margin"] == pytest.approx(-0.05)
 
 
 def test_pictures_are_the_same_every_time(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from fadecast.cell.cycles import assign_cycles
 from fadecast.cell.record import CellMetadata, CellRecord
 from fadecast.errors import TrainingError
 from fadecast.runtime import Session
-from tests.bundles import made_up_columns, made_up_spec, tiny_network
+from tests.bundles import made_up_columns, made_up_cycles, made_up_spec, tiny_network
 from tests.edge.program import Program
 
 
@@ -93,6 +94,22 @@ def test_every_way_that_is_there_agrees(
     assert [way.split()[0] for way in told] == ["Python", "C++"]
     assert [len(one["soh"]) for one in told[f"C++ {parity.HERE}"]] == [5, 6]
     assert all(value <= parity.ALLOWED for value in parity.show(told).values())
+
+
+def test_all_cells_that_were_set_aside_are_compared(
+    session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lives = [made_up_cycles(f"cell-{number}", 12, seed=number) for number in range(3)]
+    info = SimpleNamespace(store="here")
+    monkeypatch.setattr(parity, "load_run", lambda *_: (tiny_network(0)[1], info))
+    monkeypatch.setattr(parity, "Store", lambda path: path)
+    monkeypatch.setattr(parity, "held_out_cells", lambda *_: lives)
+    figures = parity.set_aside(session)
+    assert 0 < figures[f"python_{parity.HERE}.set_aside"] <= parity.ALLOWED
+    assert "3 cells set aside, 36 cycles" in capsys.readouterr().out
+    monkeypatch.setattr(parity, "load_run", lambda *_: (tiny_network(1)[1], info))
+    assert parity.set_aside(session) == {}
+    assert "set aside are left out" in capsys.readouterr().out
 
 
 def test_a_network_that_is_not_the_bundles_is_left_out(session: Session) -> None:
