@@ -150,15 +150,22 @@ class Ranked:
 
 
 def gains(
-    own: Sequence[Said], others: Mapping[str, Said], rows: Rows, draws: int = DRAWS
+    own: Sequence[Said],
+    others: Mapping[str, Said],
+    rows: Rows,
+    cycle: int | None = None,
+    draws: int = DRAWS,
 ) -> dict[str, Array]:
     """Ours minus each other's AUROC and average precision under cells drawn with replacement.
+
+    Args:
+        cycle: at this landmark alone.
 
     Returns:
         By name ``(2, 2)``: of either figure the 2.5 % and the 97.5 % quantile over the draws; NaN
         where most draws decide nothing.
     """
-    known = rows.label >= 0
+    known = (rows.label >= 0) & ((cycle is None) | (rows.cycle == cycle))
     label, cell = rows.label[known], rows.cell[known]
     ours = [Ranked(label, said.risk[known]) for said in own]
     theirs = {name: Ranked(label, said.risk[known]) for name, said in others.items()}

@@ -259,9 +259,20 @@ def show_gains(said: Mapping[str, Sequence[Said]], rows: Rows) -> Figures:
     print("\nThe network minus each opponent, 95 % over cells")
     _common.table(["", "AUROC", "average precision"], lines)
     trees = [name for name in others if name.startswith("trees_")]
-    best = max(trees, key=lambda n: ranking(n, others[n], rows)[f"{RISK}.auroc.{n}"])
+    standings = {name: ranking(name, one, rows) for name, one in others.items()}
+    best = max(trees, key=lambda n: standings[n][f"{RISK}.auroc.{n}"])
     for end in ("low", "high"):
         figures[f"{RISK}.auroc.gain.{end}"] = figures[f"{RISK}.auroc.gain.{best}.{end}"]
+    lines = []
+    for landmark in LANDMARKS:
+        head = f"{RISK}.auroc.cycle{landmark}"
+        best = max(others, key=lambda n: standings[n][f"{head}.{n}"])
+        one = gains(said["network"], {best: others[best]}, rows, landmark)
+        low, high = one[best][0]
+        figures |= {f"{head}.gain.low": float(low), f"{head}.gain.high": float(high)}
+        lines.append([f"cycle {landmark}", best, f"{low:+.4f} … {high:+.4f}"])
+    print("\nThe network minus the best opponent at a landmark, 95 % over cells")
+    _common.table(["", "opponent", "AUROC"], lines)
     return figures
 
 

@@ -38,6 +38,9 @@ def test_a_better_score_gains_and_the_same_one_does_not() -> None:
     found = _judging.gains([perfect], {"chance": chance, "same": perfect}, rows, draws=60)
     assert (found["chance"][:, 0] > 0.1).all()
     np.testing.assert_array_equal(found["same"], 0.0)
+    at = _judging.gains([perfect], {"late": replace(chance, risk=np.where(rows.cycle == 50,
+                        perfect.risk, chance.risk))}, rows, 50, draws=60)  # fmt: skip
+    np.testing.assert_array_equal(at["late"], 0.0)  # as good as ours at that landmark
 
 
 def test_the_perfect_forecast_has_no_error_and_every_figure_its_name() -> None:
