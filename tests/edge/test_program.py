@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -131,27 +128,6 @@ def test_state_is_carried_over_restarts_and_a_torn_slot(
     assert run.returncode == 0, run.stderr
     again = read(run.stdout)
     assert worst(again, expected[len(expected) - len(again) :]) <= TOLERANCE
-
-    for slot in state.iterdir():
-        slot.write_bytes(b"\0" * 100)
-    assert len(read(program.run(bundle, *options, text="".join(text)).stdout)) == len(said)
-
-
-def test_it_stops_on_a_signal_and_keeps_its_state(
-    program: Program, bundle: Path, cells: Path, tmp_path: Path
-) -> None:
-    text = to_csv(made_up_columns(3))
-    command = program.command(bundle, "--allow-unsigned", "--cells", cells, "--state", tmp_path)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
-        assert run.stdin is not None
-        assert run.stdout is not None
-        run.stdin.write(text)
-        run.stdin.flush()
-        run.stdout.readline()
-        time.sleep(0.2)
-        run.send_signal(signal.SIGTERM)
-        assert run.wait(timeout=5) == 0
-    assert len(list(tmp_path.glob("cell-1.[01]"))) == 2
 
 
 @pytest.mark.parametrize(

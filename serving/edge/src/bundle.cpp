@@ -1,6 +1,9 @@
 #include "bundle.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "audit.h"
@@ -12,6 +15,7 @@ namespace {
 
 constexpr int kVersion = 4;
 constexpr std::size_t kLargest = 16u << 20;
+constexpr double kMostNumbers = 1e6;  // of one input or output
 constexpr const char* kFiles[] = {"summarize.onnx", "forecast.onnx", "golden.bin", "MODEL_CARD.md"};
 constexpr const char* kSensorNames[] = {"surface_temperature_celsius", "surface_pressure_pa",
                                         "hoop_strain_dimensionless"};
@@ -27,6 +31,29 @@ std::vector<std::string> names(const Json& list) {
   return out;
 }
 
+// The same with units: "name unit".
+std::vector<std::string> units(const Json& list) {
+  std::vector<std::string> out = names(list);
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] += " " + list.as_list()[i].as_list().at(1).as_text();
+  return out;
+}
+
+// A file of the folder itself; a link may not lead out of it.
+Bytes read_inside(const std::string& folder, const std::string& name, std::size_t limit) {
+  const std::string path = folder + "/" + name;
+  const auto real = [](const std::string& place) {
+    const std::unique_ptr<char, void (*)(void*)> found(realpath(place.c_str(), nullptr), std::free);
+    return found ? std::string(found.get()) : std::string();
+  };
+  const std::string inside = real(folder), file = real(path);
+  struct stat about {};
+  if (file.empty() || stat(file.c_str(), &about) != 0) refuse(path + " cannot be read");
+  if (file.compare(0, inside.size() + 1, inside + "/") != 0) refuse(path + " leads out of the bundle");
+  if (!S_ISREG(about.st_mode)) refuse(path + " is no file");
+  return read_file(file, limit, kRefused);
+}
+
 // A declared shape with a batch of one and `time` samples.
 std::vector<std::int64_t> shape(const Json& graph, const char* way, std::size_t index) {
   const auto& all = graph.at(way).as_list();
@@ -34,9 +61,11 @@ std::vector<std::int64_t> shape(const Json& graph, const char* way, std::size_t 
   const auto& entry = all[index].as_list();
   if (entry.size() != 3) refuse("a graph is declared otherwise");
   std::vector<std::int64_t> out;
+  double total = 1;
   for (const Json& size : entry[1].as_list()) {
     const double number = size.kind == Json::kText ? 1 : size.as_number();
-    if (!(number >= 1 && number <= 1e5)) refuse("a graph has an impossible shape");
+    total *= number;
+    if (!(number >= 1 && total <= kMostNumbers)) refuse("a graph has an impossible shape");
     out.push_back(static_cast<std::int64_t>(number));
   }
   return out;
@@ -53,7 +82,7 @@ void verify_files(const Json& manifest, Bundle* bundle) {
   Bytes* kept[] = {&bundle->summarize, &bundle->forecast, &bundle->golden, nullptr};
   for (std::size_t i = 0; i < std::size(kFiles); ++i) {
     const std::string& wanted = files.at(kFiles[i]).as_text();
-    Bytes data = read_file(bundle->folder + "/" + kFiles[i], kLargest, kRefused);
+    Bytes data = read_inside(bundle->folder, kFiles[i], kLargest);
     const auto found = sha256(data.data(), data.size());
     if (hex(found.data(), found.size()) != wanted)
       refuse(std::string(kFiles[i]) + " does not match its recorded hash");
@@ -84,12 +113,13 @@ void read_shapes(const Json& manifest, Bundle* bundle) {
 
 void read_tables(const Json& tables, Bundle* bundle) {
   std::vector<std::string> sensors(std::begin(kSensorNames), std::end(kSensorNames));
-  std::vector<std::string> channels = {"duration_second", "voltage_volt", "current_ampere"};
-  channels.insert(channels.end(), sensors.begin(), sensors.end());
-  expect(names(tables.at("channels")), channels, "channels");
+  expect(units(tables.at("channels")),
+         {"duration_second s", "voltage_volt V", "current_ampere A",
+          "surface_temperature_celsius °C", "surface_pressure_pa Pa", "hoop_strain_dimensionless 1"},
+         "channels");
   sensors.insert(sensors.begin(), "sample");
   expect(names(tables.at("observed_channels")), sensors, "channels");
-  expect(names(tables.at("window")), {"nominal_capacity_ah", "voltage_min_v", "voltage_max_v"},
+  expect(units(tables.at("window")), {"nominal_capacity_ah Ah", "voltage_min_v V", "voltage_max_v V"},
          "windows");
   bundle->design_fields = names(tables.at("design_fields"));
   const auto fields = names(tables.at("fields"));
@@ -157,11 +187,11 @@ Bytes read_public_key(const std::string& path) {
 Bundle open_bundle(const std::string& folder, const Trust& trust) {
   Bundle bundle;
   bundle.folder = folder;
-  const Bytes content = read_file(folder + "/manifest.json", kLargest, kRefused);
+  const Bytes content = read_inside(folder, "manifest.json", kLargest);
   if (!trust.key.empty()) {
     Bytes signature;
     try {
-      signature = read_file(folder + "/manifest.sig", 64, kRefused);
+      signature = read_inside(folder, "manifest.sig", 64);
     } catch (const Error&) {
       refuse("the bundle is not signed (manifest.sig cannot be read)");
     }
@@ -177,9 +207,13 @@ Bundle open_bundle(const std::string& folder, const Trust& trust) {
                               : "the bundle's format is older than this program reads");
   bundle.fingerprint = seal_of(content, manifest.at("fingerprint").as_text());
   verify_files(manifest, &bundle);
-  read_shapes(manifest, &bundle);
-  read_tables(manifest.at("tables"), &bundle);
-  read_sensors(manifest, &bundle);
+  try {
+    read_shapes(manifest, &bundle);
+    read_tables(manifest.at("tables"), &bundle);
+    read_sensors(manifest, &bundle);
+  } catch (const std::out_of_range&) {
+    refuse("the manifest's tables are shorter than they may be");
+  }
   return bundle;
 }
 

@@ -12,7 +12,15 @@ using Bytes = std::vector<std::uint8_t>;
 using Floats = std::vector<float>;
 
 // Documented in README.md; a supervisor may rely on them.
-enum ExitCode { kDone = 0, kUsage = 64, kRefused = 65, kNoRuntime = 69, kNoSpace = 73, kTooMuch = 75 };
+enum ExitCode {
+  kDone = 0,
+  kUsage = 64,
+  kRefused = 65,
+  kNoRuntime = 69,
+  kNoSpace = 73,
+  kBroken = 74,
+  kTooMuch = 75
+};
 
 struct Error : std::runtime_error {
   Error(ExitCode exit_code, const std::string& what) : std::runtime_error(what), code(exit_code) {}

@@ -124,7 +124,7 @@ const Forecast* Cell::finish() {
 // All that is carried, in the order in which it is saved.
 template <typename Visitor>
 void Cell::visit(Visitor* visitor) {
-  visitor->number(spec_.nominal_capacity_ah);
+  for (Floats* values : {&spec_.window, &spec_.design}) visitor->floats(*values);
   visitor->number(screen_);
   for (std::int64_t* value : {&count_, &numbered_, &open_cycle_, &last_cycle_})
     visitor->number(*value);
@@ -145,7 +145,7 @@ bool Cell::restore(const Bytes& saved) {
   other.visit(&reader);
   const std::size_t waiting = other.waiting_.size() / kChannels;
   const bool fits = reader.good && reader.at == saved.size() &&
-                    other.spec_.nominal_capacity_ah == spec_.nominal_capacity_ah &&
+                    other.spec_.window == spec_.window && other.spec_.design == spec_.design &&
                     waiting < kChunk && other.waiting_.size() == waiting * kChannels &&
                     other.waiting_observed_.size() == waiting * (1 + kSensors) &&
                     other.summary_.size() == summary_.size() &&

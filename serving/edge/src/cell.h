@@ -19,9 +19,6 @@ struct Spec {
 // The table of cells (CSV, as for `fadecast stream --cells`). Throws Error(kUsage).
 std::vector<Spec> read_specs(const std::string& path, const Bundle& bundle, std::size_t most);
 
-// Fields of a line of CSV without quotes.
-std::vector<std::string> split_csv(const std::string& line);
-
 class Cell {
  public:
   Cell(Spec spec, Session* session);
@@ -29,6 +26,8 @@ class Cell {
   const Spec& spec() const { return spec_; }
   const Screen& screen() const { return screen_; }
   std::int64_t last_cycle() const { return last_cycle_; }
+  // Whether rows that were pushed may be followed by rows with, or without, a cycle number.
+  bool takes(bool numbered) const { return numbered_ < 0 || numbered_ == std::int64_t{numbered}; }
 
   // The next row; the forecast of the cycle that it closed, or null. The forecast is overwritten by
   // the next call of any cell of the session.

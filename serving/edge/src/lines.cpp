@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
+
+#include "bytes.h"
 
 namespace fadecast {
 namespace {
@@ -33,7 +36,8 @@ Lines::Result Lines::next(std::string* line) {
     char block[kBlock];
     const ssize_t n = read(file_, block, sizeof block);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) return kIdle;
-    if (n <= 0)
+    if (n < 0) throw Error(kBroken, std::string("the input cannot be read: ") + std::strerror(errno));
+    if (n == 0)
       ended_ = true;
     else
       held_.append(block, static_cast<std::size_t>(n));

@@ -9,7 +9,8 @@ class Lines {
  public:
   explicit Lines(int file) : file_(file) {}
   enum Result { kLine, kTooLong, kIdle, kEnd };
-  // The next line without its end. kIdle: none has come for a second, or a signal has.
+  // The next line without its end. kIdle: none has come for a second, or a signal has. Throws
+  // Error(kBroken).
   Result next(std::string* line);
 
  private:

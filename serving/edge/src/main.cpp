@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -33,14 +35,15 @@ constexpr char kHelp[] =
     "usage: fadecast-edge BUNDLE (--key PUBLIC.pem | --allow-unsigned) [options]\n"
     "  --cells FILE    table of cell designs (CSV); needed but for --verify\n"
     "  --runtime LIB   onnxruntime's shared library (default: libonnxruntime.so)\n"
-    "  --input FILE    samples as CSV (default: standard input)\n"
+    "  --input FILE    samples as CSV, or a named pipe (default: standard input)\n"
     "  --state DIR     keep state here, in two slots a cell\n"
     "  --max-cells N   refuse larger tables (default: 256)\n"
     "  --close         at the end of the input, end the open cycles too\n"
     "  --verify        check the bundle, replay its golden vectors, and exit\n"
     "  --timing        say on standard error how long each part of the start took\n"
     "  --steps         with --verify: the median time of a step, on standard error\n"
-    "exit codes: 0 done, 64 usage, 65 refused, 69 no onnxruntime, 73 state not written, 75 limit\n";
+    "exit codes: 0 done, 64 usage, 65 refused, 69 no onnxruntime, 73 state not written, 74 input or\n"
+    "output broken, 75 limit\n";
 
 Options parse(int count, char** words) {
   Options out;
@@ -57,10 +60,14 @@ Options parse(int count, char** words) {
     if (flags.count(word)) {
       *flags.at(word) = true;
     } else if ((texts.count(word) || word == "--max-cells") && i + 1 < count) {
-      if (word == "--max-cells")
-        out.most_cells = std::strtoul(words[++i], nullptr, 10);
+      const std::string value = words[++i];
+      if (word != "--max-cells")
+        *texts.at(word) = value;
+      else if (value.empty() || value.size() > 9 ||
+               value.find_first_not_of("0123456789") != std::string::npos)
+        throw Error(kUsage, "--max-cells takes a number, not '" + value + "'");
       else
-        *texts.at(word) = words[++i];
+        out.most_cells = std::stoul(value);
     } else if (word[0] != '-' && out.bundle.empty()) {
       out.bundle = word;
     } else {
@@ -71,6 +78,12 @@ Options parse(int count, char** words) {
   if (out.key.empty() != out.allow_unsigned)
     throw Error(kUsage, "say whom to trust: --key PUBLIC.pem, or --allow-unsigned");
   return out;
+}
+
+// Written as a whole, or the program ends: a forecast that nobody hears of is no forecast.
+void say(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw Error(kBroken, std::string("standard output cannot be written: ") + std::strerror(errno));
 }
 
 void print(const Cell& cell, const Forecast& forecast, const Bundle& bundle) {
@@ -103,15 +116,16 @@ void print(const Cell& cell, const Forecast& forecast, const Bundle& bundle) {
   for (const auto& [what, count] : counts)
     line += std::string(what == counts[0].first ? "\"" : ", \"") + what + "\": " +
             std::to_string(count);
-  line += "}}\n";
-  std::fwrite(line.data(), 1, line.size(), stdout);
-  std::fflush(stdout);
+  say(line + "}}\n");
 }
 
 struct Lane {
   Cell cell;
   Slots slots;
+  int idle = 0;  // rows in a row that were not used
 };
+
+constexpr int kMostIdle = 1000;
 
 // The loop: one line at a time until the input ends or a signal comes.
 class Program {
@@ -138,8 +152,9 @@ class Program {
       if (result == Lines::kLine) take(line);
     }
     for (auto& [name, lane] : lanes_) {
-      if (options_.close && !g_stop) tell(&lane, lane.cell.close());
+      const Forecast* forecast = options_.close && !g_stop ? lane.cell.close() : nullptr;
       keep(&lane);
+      tell(&lane, forecast);
     }
     if (malformed_ + strangers_ > 0)
       std::fprintf(stderr, "fadecast-edge: %" PRIu64 " lines malformed, %" PRIu64
@@ -154,11 +169,20 @@ class Program {
       throw Error(kRefused, "the state of " + lane->cell.spec().cell_id + " is of another design");
   }
 
+  void begin(const std::string& header) {
+    feed_ = std::make_unique<Feed>(header);
+    if (!feed_->unread().empty())
+      std::fprintf(stderr, "fadecast-edge: of the input not read: %s\n", feed_->unread().c_str());
+    if (!feed_->names_cells() && lanes_.size() > 1)
+      throw Error(kUsage, "the first line of the input must name cell_id: there are several cells");
+    for (const auto& [name, lane] : lanes_)
+      if (!lane.cell.takes(feed_->numbered()))
+        throw Error(kUsage, "cycle_count is in some rows of " + name + " and not in others");
+  }
+
   void take(const std::string& line) {
-    if (!feed_) {
-      feed_ = std::make_unique<Feed>(line);
-      return;
-    }
+    if (!feed_) return begin(line);
+    if (feed_->again(line)) return;
     std::string cell_id;
     Row row;
     if (!feed_->parse(line, &cell_id, &row)) {
@@ -170,9 +194,16 @@ class Program {
       ++strangers_;
       return;
     }
-    const Forecast* forecast = found->second.cell.push(row);
+    Lane& lane = found->second;
+    const std::int64_t unused = lane.cell.screen().unused();
+    const Forecast* forecast = lane.cell.push(row);
+    lane.idle = lane.cell.screen().unused() > unused ? lane.idle + 1 : 0;
+    if (lane.idle == kMostIdle)  // no cycle closes, so no forecast would tell
+      std::fprintf(stderr, "fadecast-edge: the last %d rows of %s were not used; its latest time "
+                           "is %.0f s\n", kMostIdle, found->first.c_str(),
+                   lane.cell.screen().latest_second);
     // The state is safe before anyone hears of the forecast.
-    if (forecast != nullptr) keep(&found->second), tell(&found->second, forecast);
+    if (forecast != nullptr) keep(&lane), tell(&lane, forecast);
   }
 
   void keep(Lane* lane) {
@@ -208,6 +239,16 @@ void time_steps(Session* session) {
 
 void on_signal(int) { g_stop = 1; }
 
+// A named pipe is opened for writing too: so it waits for no writer, and does not end with one.
+int open_input(const std::string& path) {
+  struct stat about {};
+  const bool there = stat(path.c_str(), &about) == 0 && !S_ISDIR(about.st_mode);
+  const int way = there && S_ISFIFO(about.st_mode) ? O_RDWR : O_RDONLY;
+  const int file = there ? open(path.c_str(), way | O_CLOEXEC) : -1;
+  if (file < 0) throw Error(kUsage, path + " cannot be read");
+  return file;
+}
+
 void start_and_run(const Options& options) {
   using Clock = std::chrono::steady_clock;
   auto began = Clock::now();
@@ -228,15 +269,12 @@ void start_and_run(const Options& options) {
   lap("golden");
   if (options.verify) {
     if (options.steps) time_steps(&session);
-    std::printf("verified, golden vectors within %.2g, onnxruntime %s\n", worst,
-                runtime.version().c_str());
-    return;
+    char text[64];
+    std::snprintf(text, sizeof text, "verified, golden vectors within %.2g, onnxruntime ", worst);
+    return say(text + runtime.version() + "\n");
   }
   Program program(options, &session);
-  int file = STDIN_FILENO;
-  if (!options.input.empty() && (file = open(options.input.c_str(), O_RDONLY)) < 0)
-    throw Error(kUsage, options.input + " cannot be read");
-  program.run(file);
+  program.run(options.input.empty() ? STDIN_FILENO : open_input(options.input));
 }
 
 }  // namespace
@@ -247,6 +285,7 @@ int main(int count, char** words) {
   action.sa_handler = fadecast::on_signal;
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);  // what cannot be told is an error of its own
   try {
     fadecast::start_and_run(fadecast::parse(count, words));
     return fadecast::kDone;

@@ -34,6 +34,12 @@ struct Screen {
   std::array<std::int64_t, kSensors> masked{};
   std::int64_t gaps = 0;
 
+  std::int64_t unused() const {
+    std::int64_t total = 0;
+    for (const std::int64_t count : dropped) total += count;
+    return total;
+  }
+
   // False if the row is dropped.
   bool admit(const Row& row, Sample* sample);
 

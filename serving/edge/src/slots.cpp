@@ -10,8 +10,8 @@
 namespace fadecast {
 namespace {
 
-// "FCSTATE1", sequence, owner, the state, SHA-256 of all before.
-constexpr char kMagic[] = "FCSTATE1";
+// "FCSTATE2", sequence, owner, the state, SHA-256 of all before.
+constexpr char kMagic[] = "FCSTATE2";
 constexpr std::size_t kMagicSize = 8, kSequenceSize = 8, kHashSize = 32;
 constexpr std::size_t kLargest = 1u << 20;
 
@@ -52,6 +52,10 @@ std::optional<Bytes> Slots::load() {
                    data.begin() + static_cast<std::ptrdiff_t>(body));
     sequence_ = sequence;
   }
+  // The first write goes to slot 1, so with a slot 0 there was a whole one before any power cut.
+  if (!latest && access(path(0).c_str(), F_OK) == 0)
+    throw Error(kRefused, "no whole state in " + path(0) + " and " + path(1) +
+                              "; without these files the cell begins anew");
   return latest;
 }
 

@@ -15,8 +15,8 @@ class Slots {
   // `owner` tells states of one bundle from those of another; they are never mixed.
   Slots(const std::string& folder, const std::string& name, Bytes owner);
 
-  // The latest whole state; none if there is none. Throws Error(kRefused) if a whole state belongs
-  // to another owner.
+  // The latest whole state; none if there never was one. Throws Error(kRefused) if a whole state
+  // belongs to another owner, or if there was one and none is left.
   std::optional<Bytes> load();
   // Throws Error(kNoSpace).
   void save(const Bytes& state);

@@ -1,25 +1,30 @@
 // The table of cells, as fadecast.cell.cellsfile reads it.
 
-#include <cstdlib>
+#include <algorithm>
+#include <cstdio>
 #include <map>
 #include <set>
 #include <sstream>
 
 #include "cell.h"
+#include "csv.h"
 
 namespace fadecast {
 namespace {
 
 constexpr std::size_t kLargest = 1u << 20;
+const std::vector<std::string> kCategories = {"cathode", "anode", "electrolyte", "fixture"};
+const std::vector<std::string> kColumns = {
+    "cell_id", "nominal_capacity_ah", "voltage_min_v", "voltage_max_v", "cathode", "anode",
+    "electrolyte", "fixture", "applied_pressure_pa", "pressure_limit_pa", "files"};
 
 [[noreturn]] void refuse(const std::string& what) { throw Error(kUsage, "table of cells: " + what); }
 
 double number(const std::map<std::string, std::string>& row, const std::string& name) {
   const auto found = row.find(name);
   const std::string text = found == row.end() ? "" : found->second;
-  char* stop = nullptr;
-  const double value = std::strtod(text.c_str(), &stop);
-  if (text.empty() || *stop != '\0' || !std::isfinite(value)) refuse(name + " is '" + text + "'");
+  const double value = to_number(text);
+  if (!std::isfinite(value)) refuse(name + " is '" + text + "'");
   return value;
 }
 
@@ -55,6 +60,12 @@ Spec make_spec(const std::map<std::string, std::string>& row, const Bundle& bund
     refuse("pressure_limit_pa is not pascal, 1e5…1e9");
   }
   if (pressure > limit) refuse("applied_pressure_pa is above pressure_limit_pa");
+  for (const std::string& kind : kCategories) {
+    const auto& fields = bundle.design_fields;
+    if (stated(kind.c_str()) && row.at(kind) != "unknown" &&
+        std::find(fields.begin(), fields.end(), kind + "=" + row.at(kind)) == fields.end())
+      refuse(kind + " '" + row.at(kind) + "' is not known");
+  }
   const std::map<std::string, double> numbers = {
       {"voltage_min_v", low},
       {"voltage_max_v", high},
@@ -80,23 +91,16 @@ Spec make_spec(const std::map<std::string, std::string>& row, const Bundle& bund
 
 }  // namespace
 
-std::vector<std::string> split_csv(const std::string& line) {
-  std::vector<std::string> out(1);
-  for (const char c : line) {
-    if (c == ',')
-      out.emplace_back();
-    else if (c != '\r')
-      out.back() += c;
-  }
-  return out;
-}
-
 std::vector<Spec> read_specs(const std::string& path, const Bundle& bundle, std::size_t most) {
   const Bytes data = read_file(path, kLargest, kUsage);
+  if (std::find(data.begin(), data.end(), '"') != data.end()) refuse("quotes are not read here");
   std::istringstream lines(std::string(data.begin(), data.end()));
   std::string line;
   if (!std::getline(lines, line)) refuse("it is empty");
   const std::vector<std::string> header = split_csv(line);
+  const std::string unread = unread_columns(header, kColumns);
+  if (!unread.empty())
+    std::fprintf(stderr, "fadecast-edge: of the table of cells not read: %s\n", unread.c_str());
   std::vector<Spec> out;
   std::set<std::string> seen;
   while (std::getline(lines, line)) {
