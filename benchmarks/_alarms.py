@@ -46,7 +46,7 @@ class Alarms:
 
     Args:
         false: ``(t, m)`` false alarms. told: ``(t, m)`` whether the failure is announced in time.
-        judged: ``(m,)`` judged cycles.
+        judged: ``(m,)`` cycles that are judged, or that judged ones stand for.
         groups: ``(m,)`` whose failures count, by cause and by anode.
     """
 
@@ -56,7 +56,7 @@ class Alarms:
     groups: dict[str, NDArray[np.bool_]]
 
     @classmethod
-    def of(cls, rows: Rows, risk: Array) -> Alarms:
+    def of(cls, rows: Rows, risk: Array, every: int = EVERY) -> Alarms:
         """Whose failures are announced, and how often there is a false alarm.
 
         An alarm begins at the first judged cycle at which the risk has reached the threshold. It is
@@ -65,6 +65,7 @@ class Alarms:
 
         Args:
             rows: judged cycles. risk: ``(n,)`` of a pressure-related failure within 50 cycles.
+            every: cycles of which one is judged: how often an alarm is looked at.
         """
         first = np.diff(rows.cell, prepend=-1) != 0
         concerned = rows.by_pressure
@@ -81,7 +82,7 @@ class Alarms:
             begins = above & (first | ~np.roll(above, 1))
             false.append(_number(rows, begins & (far | ~concerned[rows.cell])))
             told.append(_number(rows, begins & in_time) > 0)
-        judged = _number(rows, np.ones(len(rows), bool))
+        judged = every * _number(rows, np.ones(len(rows), bool))
         return cls(np.array(false), np.array(told), judged, groups)
 
     def curve(self, weight: Array | None = None) -> Curve:
@@ -89,7 +90,7 @@ class Alarms:
         weight = np.ones(len(self.judged)) if weight is None else weight
         with np.errstate(invalid="ignore"):
             return Curve(
-                self.false @ weight / (EVERY * (self.judged @ weight)),
+                self.false @ weight / (self.judged @ weight),
                 {n: self.told[:, g] @ weight[g] / weight[g].sum() for n, g in self.groups.items()},
                 {name: int(group.sum()) for name, group in self.groups.items()},
             )

@@ -55,17 +55,17 @@ def counted(left: Array, rows: Rows) -> Array:
 def remaining_life(name: str, said: Said, rows: Rows) -> Figures:
     """Errors of the cycles left, and concordance at landmarks.
 
-    Lives are ``counted``: where half of the like cells outlive the follow-up, a model that says so
-    is not further off than one that cannot say more than the follow-up. The median relative error
-    is that of cells seen to fail, the mean absolute one of all, freed of the censoring.
+    The median relative error is that of cells seen to fail. The mean absolute one is that of all,
+    freed of the censoring, of lives that are ``counted``: where half of the like cells outlive the
+    follow-up, a model that says so is not further off than one that cannot say more than that.
     """
     left, failed = rows.left, rows.failed[rows.cell]
     said_left, true = counted(said.left, rows), counted(left, rows)
     judged = {"cycle100": rows.cycle == 100, "last50": left <= HORIZON}
     figures: Figures = {}
     for part, chosen in judged.items():
-        use = chosen & failed & (true > 0)
-        error = metrics.median_ape(said_left[use], true[use])
+        use = chosen & failed & (left > 0)
+        error = metrics.median_ape(said.left[use], left[use])
         figures[f"rul.mdape.{part}.{name}"] = error
     time, end = rows.time[rows.cell], survival.horizon(rows.time, rows.failed)
     followed = survival.censoring(rows.time, rows.failed)
@@ -109,14 +109,16 @@ def calibration(said: Said, rows: Rows) -> Figures:
     to be outlived too rarely. By stage it is of cells alike that were seen to fail, and tells how
     the others fare only where all did.
     """
-    known = rows.label >= 0
-    error = metrics.calibration_error(rows.label[known], said.risk[known])
     cell = rows.cell
+    parts = {"": rows.label >= 0} | {f".cycle{n}": rows.cycle == n for n in LANDMARKS}
+    parts |= {f".{name}": rows.anode[cell] == name for name in np.unique(rows.anode)}
+    figures = {}
+    for part, chosen in parts.items():
+        known = chosen & (rows.label >= 0)
+        error = metrics.calibration_error(rows.label[known], said.risk[known])
+        figures[f"{RISK}.calibration_error{part}"] = error
     held, weight = covered(said, rows)
-    figures = {
-        f"{RISK}.calibration_error": error,
-        "coverage90.overall": metrics.mean(held, weight),
-    }
+    figures["coverage90.overall"] = metrics.mean(held, weight)
     share = rows.cycle / rows.time[cell]
     for first, last in STAGES:
         part = rows.failed[cell] & (share > first) & (share <= last)

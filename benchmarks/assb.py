@@ -21,7 +21,8 @@ import numpy as np
 import fadecast
 from benchmarks import _common, _pictures
 from benchmarks._alarms import LEAD, THRESHOLDS, Curve, alarms, lead
-from benchmarks._cells import HORIZON, Cells, Rows
+from benchmarks._always import always, show_always
+from benchmarks._cells import EVERY, HORIZON, Cells, Rows
 from benchmarks._contest import DEPTH, NETWORKS, QUICK, TRUTH, Contest, Effort
 from benchmarks._film import film
 from benchmarks._judging import (
@@ -42,7 +43,7 @@ from fadecast.cell.store import Store
 from fadecast.cli.simulation import summarise
 from fadecast.learn.config import TrainConfig
 from fadecast.learn.run import load_run
-from fadecast.learn.split import PARTS, split_cells
+from fadecast.learn.split import PARTS, Split, split_cells
 from fadecast.physics.generate import generate
 from fadecast.physics.population import Population
 from fadecast.runtime import Session
@@ -81,6 +82,8 @@ def main() -> None:
     figures |= show_gains(said, rows)
     show_lives(figures, [*said, "ceiling"])
     figures |= show_calibration(over(networks, lambda one: calibration(one, rows)))
+    if first is not None:
+        figures |= show_always(always(first, contest.test, rows))
     curves = {name: mean_curve([alarms(rows, s.risk) for s in said[name]]) for name in COMPARED}
     figures |= show_alarms(curves) | over(networks, lambda one: lead(alarms(rows, one.risk)))
     if not options.quick:
@@ -153,6 +156,9 @@ def judged_networks(
     if options.bundle is not None:
         session = Session.load(options.bundle)
         print(f"the network is the bundle {session.fingerprint[:12]}")
+        own = Split(contest.train.ids, contest.held_cells.ids, cells.ids).digest
+        if not options.quick and session.manifest["training"].get("split_digest") != own:
+            sys.exit(f"{options.bundle} was trained on another split of the cells")
         given, code = session.fingerprint, ("src/fadecast/runtime",)
         shipped = bundled(session)
         arrays = kept("bundle", code, lambda: heard(shipped, cells, rows), given=given)
@@ -234,8 +240,10 @@ def show_lives(figures: Figures, names: Sequence[str]) -> None:
     parts |= {"mean |error|": "rul.mae.cycle100"}
     parts |= {f"C {n}": f"concordance.cycle{n}" for n in LANDMARKS}
     print("\nRemaining life: median |error| / life left at cycle 100 and in the last 50 cycles, of")
-    print("cells that failed; mean |error| at cycle 100 in cycles, freed of the censoring, and")
-    print("concordance C at landmarks, of all; medians count up to the end of the follow-up")
+    print(
+        "cells that failed; mean |error| at cycle 100 in cycles, up to the end of the follow-up and"
+    )
+    print("freed of the censoring, and concordance C at landmarks, of all")
     lines = [[n, *(text(figures, f"{head}.{n}") for head in parts.values())] for n in names]
     _common.table(["", *parts], lines)
 
@@ -273,12 +281,21 @@ def show_gains(said: Mapping[str, Sequence[Said]], rows: Rows) -> Figures:
         lines.append([f"cycle {landmark}", best, f"{low:+.4f} … {high:+.4f}"])
     print("\nThe network minus the best opponent at a landmark, 95 % over cells")
     _common.table(["", "opponent", "AUROC"], lines)
-    return figures
+    best = max(trees, key=lambda n: standings[n][f"{RISK}.auroc.{n}"])
+    seeds = gains(said[SEEDED], {best: others[best]}, rows)[best][0]
+    print(f"The mean of {len(said[SEEDED])} trainings minus {best}, pooled: "
+          f"{seeds[0]:+.4f} … {seeds[1]:+.4f}")  # fmt: skip
+    return figures | {f"{RISK}.auroc.gain.seeds.{end}": float(value)
+                      for end, value in zip(("low", "high"), seeds, strict=True)}  # fmt: skip
 
 
 def show_calibration(figures: Figures) -> Figures:
     """Print and return them."""
-    print(f"\nExpected calibration error of the risk: {text(figures, f'{RISK}.calibration_error')}")
+    print("\nExpected calibration error of the risk, cycles alike")
+    head = f"{RISK}.calibration_error"
+    parts = [k for k in figures if k.startswith(head) and not k.endswith(".std")]
+    lines = [[k.removeprefix(head).strip(".") or "pooled", text(figures, k)] for k in parts]
+    _common.table(["", "error"], lines)
     print("Coverage of the 90 % intervals, freed of the censoring, cycles alike")
     parts = [k for k in figures if k.startswith("coverage90.") and not k.endswith(".std")]
     _common.table(["", "covered"], [[k.partition(".")[2], text(figures, k)] for k in parts])
@@ -295,7 +312,10 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
 def show_alarms(curves: Mapping[str, Curve]) -> Figures:
     """Print the shares of failures announced in time; return those of the others."""
     figures: Figures = {}
-    print(f"\nFailures announced {LEAD} or more cycles before, at most 1 false alarm in 5000")
+    print(
+        f"\nFailures announced {LEAD} or more cycles before, at most 1 false alarm in 5000 cycles;"
+    )
+    print(f"alarms looked at in one cycle of {EVERY}")
     groups = list(curves["network"].failures)
     lines = []
     for name, curve in curves.items():

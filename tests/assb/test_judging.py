@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 
 from benchmarks import _judging, _pictures, assb
 from benchmarks._alarms import THRESHOLDS, Curve, alarms, lead
-from benchmarks._said import Said
+from benchmarks._always import always
+from benchmarks._said import PRESSURE as PRESSURE_RISK
+from benchmarks._said import WITHIN, Said
 from fadecast.forecast import metrics
+from fadecast.forecast.forecast import HORIZONS, RISKS
 from tests.assb.made_up import PRESSURE, random_lives, rows_of
 
 
@@ -38,6 +42,9 @@ def test_a_better_score_gains_and_the_same_one_does_not() -> None:
     found = _judging.gains([perfect], {"chance": chance, "same": perfect}, rows, draws=60)
     assert (found["chance"][:, 0] > 0.1).all()
     np.testing.assert_array_equal(found["same"], 0.0)
+    assert found["chance"][0, 0] < found["chance"][0, 1] - 0.01  # cells are drawn anew
+    mean = _judging.gains([perfect, chance], {"chance": chance}, rows, draws=60)
+    np.testing.assert_allclose(mean["chance"], found["chance"] / 2, atol=1e-9)
     at = _judging.gains([perfect], {"late": replace(chance, risk=np.where(rows.cycle == 50,
                         perfect.risk, chance.risk))}, rows, 50, draws=60)  # fmt: skip
     np.testing.assert_array_equal(at["late"], 0.0)  # as good as ours at that landmark
@@ -73,11 +80,23 @@ def test_lives_count_up_to_the_end_of_the_follow_up() -> None:
 
     long = judged(np.where(rows.failed[rows.cell], rows.left, 3000.0))
     assert long["rul.mae.cycle100.x"] == long["rul.mdape.cycle100.x"] == 0.0
-    forever, to_the_end = judged(np.full(len(rows), 9e3)), judged(500.0 - rows.cycle)
+    forever, to_the_end = judged(9e3 - rows.cycle), judged(500.0 - rows.cycle)
     assert forever["rul.mae.cycle100.x"] == to_the_end["rul.mae.cycle100.x"]
     true = np.array([min(t, 500) - 100 for t in [*range(140, 440, 10), *[500] * 10]])
     assert forever["rul.mae.cycle100.x"] == pytest.approx(np.mean(400 - true))
-    assert forever["rul.mdape.cycle100.x"] == pytest.approx(np.median(400 / true[:30] - 1))
+    assert forever["rul.mdape.cycle100.x"] == pytest.approx(np.median(8900 / true[:30] - 1))
+
+
+def test_the_error_of_a_life_is_freed_of_the_censoring() -> None:
+    """Half of the cells are lost at cycle 200, whatever their life: the others speak for them."""
+    life = np.arange(110, 510)
+    lost = np.arange(400) % 2 > 0
+    true = [(t - 1, t, PRESSURE) if not gone or t <= 200 else (200, np.inf, -1)
+            for t, gone in zip(life, lost, strict=True)]  # fmt: skip
+    rows = rows_of(true)
+    said = Said(np.zeros(len(rows)), np.full(len(rows), 100.0))
+    found = _judging.remaining_life("x", said, rows)["rul.mae.cycle100.x"]
+    assert found == pytest.approx(np.abs(life - 100 - 100).mean(), rel=0.02)
 
 
 def test_true_quantiles_are_found_to_hold_what_they_promise() -> None:
@@ -123,6 +142,33 @@ def test_of_several_trainings_the_mean_and_the_spread_are_told() -> None:
     assert found == {"a": 2.0, "a.std": pytest.approx(np.sqrt(2))}
     assert _judging.over(said[:1], lambda one: {"a": 1.0}) == {"a": 1.0}
     assert assb.text(found, "a") == "2.000 ± 1.414"
+
+
+def test_alarms_looked_at_always_are_those_of_all_cycles() -> None:
+    """A risk that rises once, between two of the cycles that are judged otherwise."""
+    rows = rows_of([(99, 100, PRESSURE), (100, np.inf, -1)])
+
+    class Alike:
+        ids = ("a", "b")
+
+        def __len__(self) -> int:
+            return 2
+
+        def some(self, chosen: slice) -> list[SimpleNamespace]:
+            return [SimpleNamespace(cell_id=name) for name in self.ids[chosen]]
+
+    def forecast(cells: list[SimpleNamespace]) -> dict[str, SimpleNamespace]:
+        count = np.arange(1, 101)
+        risk = np.zeros((100, len(RISKS), len(HORIZONS)))
+        risk[49, PRESSURE_RISK, WITHIN] = 0.9
+        return {c.cell_id: SimpleNamespace(cycle_count=count, risk=risk) for c in cells}
+
+    found = lead(always(forecast, Alike(), rows))
+    assert found["lead.false_per_cycle"] == pytest.approx(0.0)  # only above 0.9 it is quiet enough
+    assert found["lead.contact_loss"] == 0.0
+    curve = always(forecast, Alike(), rows)
+    assert curve.told["contact_loss"][0] == 1.0
+    assert curve.false[0] == pytest.approx(1 / 199)  # 99 cycles known alive, and 100
 
 
 def test_alarms_are_early_late_or_false() -> None:
