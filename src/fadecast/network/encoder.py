@@ -52,7 +52,9 @@ def _groups() -> Tensor:
 def _cosines() -> Tensor:
     """``(CURVES, SHAPES · curves)`` cosines over the nodes of every curve."""
     phase = torch.outer(torch.arange(BINS) + 0.5, torch.arange(SHAPES)) * (torch.pi / BINS)
-    return torch.block_diag(*[BREADTH**0.5 / BINS * torch.cos(phase)] * (CURVES // BINS))
+    one: Tensor = BREADTH**0.5 / BINS * torch.cos(phase)
+    matrix: Tensor = torch.block_diag(*[one] * (CURVES // BINS))
+    return matrix
 
 
 class Encoder(nn.Module):
