@@ -131,6 +131,11 @@ def calibration(said: Said, rows: Rows) -> Figures:
     return figures
 
 
+def ratio(part: float, whole: float) -> float:
+    """NaN where a small population leaves nothing to divide by."""
+    return part / whole if whole else float("nan")
+
+
 class Ranked:
     """A score sorted once, to be judged under many weights."""
 

@@ -34,6 +34,7 @@ from benchmarks._judging import (
     gains,
     over,
     ranking,
+    ratio,
     remaining_life,
 )
 from benchmarks._networks import Forecast, bundled, heard, of
@@ -201,11 +202,6 @@ def ceilings(figures: Figures) -> Figures:
     known, seen, all_ = (figures[f"{RISK}.auroc.{n}"] for n in ("trees_history", DEPTH, one))
     out[f"{RISK}.depth_share"] = ratio(seen - known, all_ - known)
     return out | {f"{at_100}.ceiling_ratio": reached}
-
-
-def ratio(part: float, whole: float) -> float:
-    """NaN where a small population leaves nothing to divide by."""
-    return part / whole if whole else float("nan")
 
 
 def margins(figures: Figures, names: Sequence[str]) -> Figures:
