@@ -110,7 +110,7 @@ def calibration(said: Said, rows: Rows) -> Figures:
     the others fare only where all did.
     """
     cell = rows.cell
-    parts = {"": rows.label >= 0} | {f".cycle{n}": rows.cycle == n for n in LANDMARKS}
+    parts = {"": np.ones(len(rows), bool)} | {f".cycle{n}": rows.cycle == n for n in LANDMARKS}
     parts |= {f".{name}": rows.anode[cell] == name for name in np.unique(rows.anode)}
     figures = {}
     for part, chosen in parts.items():

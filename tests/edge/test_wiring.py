@@ -26,15 +26,22 @@ def cells(tmp_path: Path) -> Path:
     return write_cells(tmp_path / "cells.csv", [SPEC])
 
 
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """An empty folder for the state."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder
+
+
 def test_a_named_pipe_outlives_its_writers(
-    program: Program, bundle: Path, session: Session, cells: Path, tmp_path: Path
+    program: Program, bundle: Path, session: Session, cells: Path, state: Path, tmp_path: Path
 ) -> None:
     """Ready before anyone writes; one that starts anew sends its header again; SIGTERM ends."""
     columns = made_up_columns(6, seed=4)
     lines = to_csv(columns).splitlines(keepends=True)
-    pipe, state, heard = tmp_path / "samples", tmp_path / "state", tmp_path / "notify"
+    pipe, heard = tmp_path / "samples", tmp_path / "notify"
     os.mkfifo(pipe)
-    state.mkdir()
     command = program.command(
         bundle, "--allow-unsigned", "--cells", cells, "--state", state, "--input", pipe
     )
@@ -162,10 +169,13 @@ def test_another_header_in_the_middle_is_refused(
      {"nominal_capacity_ah": 2.1}],
 )  # fmt: skip
 def test_a_state_of_another_design_is_refused(
-    program: Program, bundle: Path, cells: Path, tmp_path: Path, changes: dict[str, object]
+    program: Program,
+    bundle: Path,
+    cells: Path,
+    state: Path,
+    tmp_path: Path,
+    changes: dict[str, object],
 ) -> None:
-    state = tmp_path / "state"
-    state.mkdir()
     options = ("--allow-unsigned", "--state", state, "--cells")
     assert program.run(bundle, *options, cells, text=to_csv(made_up_columns(2))).returncode == 0
     own = {"anode": "silicon", "applied_pressure_pa": 5e6, "pressure_limit_pa": 8e6}
@@ -176,10 +186,8 @@ def test_a_state_of_another_design_is_refused(
 
 
 def test_numbered_rows_do_not_follow_rows_without_numbers(
-    program: Program, bundle: Path, cells: Path, tmp_path: Path
+    program: Program, bundle: Path, cells: Path, state: Path
 ) -> None:
-    state = tmp_path / "state"
-    state.mkdir()
     options = ("--allow-unsigned", "--cells", cells, "--state", state)
     columns = made_up_columns(2)
     assert program.run(bundle, *options, text=to_csv(columns)).returncode == 0
@@ -190,11 +198,9 @@ def test_numbered_rows_do_not_follow_rows_without_numbers(
 
 
 def test_state_that_was_there_and_is_no_more_is_refused(
-    program: Program, bundle: Path, cells: Path, tmp_path: Path
+    program: Program, bundle: Path, cells: Path, state: Path
 ) -> None:
     """But for the very first write, which a power cut may leave in part."""
-    state = tmp_path / "state"
-    state.mkdir()
     options = ("--allow-unsigned", "--cells", cells, "--state", state)
     text = to_csv(made_up_columns(4))
     said = program.run(bundle, *options, text=text).stdout
