@@ -124,11 +124,15 @@ class Rows:
 
     @property
     def label(self) -> Ints:
-        """``(n,)`` 1 failed by pressure within the horizon, 0 did not, −1 is not known.
+        """``(n,)`` 1 failed by pressure within the ``HORIZON``, 0 did not, −1 is not known."""
+        return self.within(HORIZON)
+
+    def within(self, horizon: int) -> Ints:
+        """The same of another horizon.
 
         A failure between two check-ups counts where the whole interval lies on one side.
         """
-        ahead = self.cycle + HORIZON
+        ahead = self.cycle + horizon
         label = np.where(self.after[self.cell] >= ahead, 0, -1)
         within = (self.failed & np.isfinite(self.until))[self.cell] & (
             self.until[self.cell] <= ahead
@@ -158,7 +162,10 @@ def drawn_cycles(cell_id: str, last: int, every: int = EVERY) -> Ints:
 
     Args:
         last: no block begins after this cycle.
+        every: a multiple of ``EVERY``; or 1, which is all cycles.
     """
+    if every == 1:
+        return np.arange(1, last + 1)
     seed, parts = zlib.crc32(cell_id.encode()), every // EVERY
     blocks = -(-last // every)
     cycle = 1 + EVERY * np.arange(blocks * parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -15,10 +16,12 @@ from benchmarks._cox import cox
 from benchmarks._hazards import perceptron
 from benchmarks._networks import (
     Described,
+    Forecast,
     answers,
     described,
     fewer_averages,
     learnt,
+    of,
     restored,
     without_pressure,
 )
@@ -92,20 +95,22 @@ class Contest:
         self.learn = Cells(train.store, (*train.ids, *held.ids), train.end_of_life)
         self.config, self.effort, self.kept = config, effort, kept
         say("reading cells")
-        self._learnt = kept("features_learn", CELLS, lambda: table(self.learn, effort.every))
+        self.learnt = kept("features_learn", CELLS, lambda: table(self.learn, effort.every))
         self._asked = kept("features_test", CELLS, lambda: table(test, EVERY))
-        self.known, self.rows = Rows.of(self._learnt), Rows.of(self._asked)
+        self.known, self.rows = Rows.of(self.learnt), Rows.of(self._asked)
+        self.every, self.every_held = (
+            Rows.of(kept(f"cycles_{name}", CELLS, lambda c=cells: table(c, 1, views=())))
+            for name, cells in (("test", test), ("held", held))
+        )
         self._described: Described | None = None
         self.held = np.arange(len(self.learn)) >= len(train)
 
     def opponents(self) -> dict[str, Said]:
         """What each says at ``rows``, the ones that know the truth last."""
         found = {"kind": Said.of(by_kind(self.known, self.rows))}
-        tuning = self._tuning()
-        _trees.show(tuning)
-        parameters = _trees.chosen(tuning)
+        _trees.show(self._tuning())
         for view in VIEWS:
-            found[f"trees_{view}"] = self._trees(f"trees_{view}", view, parameters)
+            found[f"trees_{view}"] = self._trees(f"trees_{view}", view)
         found["cox"] = self._stage("cox", ("benchmarks/_cox.py", *CELLS), self._cox)
         found["transformer"] = self._stage(
             "transformer", ("benchmarks/_patches.py", "benchmarks/_hazards.py", *CELLS, *NETWORKS),
@@ -113,10 +118,8 @@ class Contest:
         )  # fmt: skip
         found["network_blind"] = self.network(0, blind=True)
         truth_trees, truth_network = TRUTH
-        found[DEPTH] = self._trees(
-            DEPTH, _HISTORY, parameters, knows=slice(_DEPTH_AT, _DEPTH_AT + 1)
-        )
-        found[truth_trees] = self._trees(truth_trees, _HISTORY, parameters, knows=slice(None))
+        found[DEPTH] = self._trees(DEPTH, _HISTORY, knows=slice(_DEPTH_AT, _DEPTH_AT + 1))
+        found[truth_trees] = self._trees(truth_trees, _HISTORY, knows=slice(None))
         found[truth_network] = self._stage(
             truth_network, ("benchmarks/_hazards.py", *CELLS, *NETWORKS), self._perceptron
         )
@@ -126,12 +129,21 @@ class Contest:
         """Ours, trained by the configuration; ``blind`` to the pressure."""
 
         def make() -> Mapping[str, Array]:
-            network, given = self.config.network, self._given()
-            given = without_pressure(given, network) if blind else given
-            return self._network(network, given, seed)
+            given = self._seen(blind=blind)
+            return self._network(self.config.network, given, seed)
 
         name = f"network_{seed}{'_blind' * blind}"
         return self._stage(name, NETWORKS, make, self._settings())
+
+    def blind(self) -> Forecast:
+        """The network that is blind to the pressure, trained now, to be asked of any cycle."""
+        given, config = self._seen(blind=True), self.config
+        return of(learnt(given, config.network, config.training.model_copy(update={"seed": 0})))
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """Of all trees."""
+        return _trees.chosen(self._tuning())
 
     def micro(self) -> Said:
         """The preset for microcontrollers, trained in the same way."""
@@ -142,6 +154,10 @@ class Contest:
             return self._network(network, given, 0)
 
         return self._stage("micro", NETWORKS, make, f"{network} {self.config.training}")
+
+    def _seen(self, *, blind: bool) -> Described:
+        given = self._given()
+        return without_pressure(given, self.config.network) if blind else given
 
     def _given(self) -> Described:
         if self._described is None:
@@ -170,7 +186,7 @@ class Contest:
 
     def _tuning(self) -> Arrays:
         def make() -> Arrays:
-            x, effort = self._learnt[_HISTORY], self.effort
+            x, effort = self.learnt[_HISTORY], self.effort
             held = self.held[self.known.cell]
             return _trees.tuned(
                 x, self.known.label, held, effort.trials, effort.trial_rows, effort.iterations
@@ -178,20 +194,18 @@ class Contest:
 
         return self.kept("tuning", ("benchmarks/_trees.py", *CELLS), make)
 
-    def _trees(
-        self, name: str, view: str, parameters: Mapping[str, Any], knows: slice | None = None
-    ) -> Said:
+    def _trees(self, name: str, view: str, knows: slice | None = None) -> Said:
         def make() -> Mapping[str, Array]:
-            known = (self._learnt[view], self._asked[view])
+            known = (self.learnt[view], self._asked[view])
             x, fresh = known if knows is None else self._truth(knows)
-            return _trees.boosted(x, self.known, fresh, parameters, self.effort.tree_rows)
+            return _trees.boosted(x, self.known, fresh, self.parameters, self.effort.tree_rows)
 
-        return self._stage(name, ("benchmarks/_trees.py", *CELLS), make, parameters)
+        return self._stage(name, ("benchmarks/_trees.py", *CELLS), make, self.parameters)
 
     def _truth(self, columns: slice = slice(None)) -> tuple[Table, Table]:
         """History, and of hidden states and constants some columns, of the rows learnt from and of
         those judged."""
-        pairs = ((self._learnt, self.learn, self.known), (self._asked, self.test, self.rows))
+        pairs = ((self.learnt, self.learn, self.known), (self._asked, self.test, self.rows))
         x, fresh = (
             np.concatenate([of[_HISTORY], hidden_truth(cells, rows)[:, columns]], axis=1)
             for of, cells, rows in pairs
@@ -203,7 +217,7 @@ class Contest:
         return perceptron(x, self.known, self.held, fresh, self.effort.truth_steps)
 
     def _cox(self) -> Mapping[str, Array]:
-        x: NDArray[np.float32] = self._learnt[_HISTORY]
+        x: NDArray[np.float32] = self.learnt[_HISTORY]
         return cox(x, self.known, self._asked[_HISTORY], self.effort.cox_rows)
 
     def _transformer(self) -> Mapping[str, Array]:

@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._alarms import Alarms, lead
+from benchmarks._alarms import AHEAD, Alarms, lead
 from benchmarks._cells import Array, Rows, judged_rows
-from benchmarks._judging import DRAWS, Figures, Ranked, counted, covered
-from benchmarks._said import Said, told
+from benchmarks._judging import DRAWS, Figures, Ranked, covered
+from benchmarks._said import PRESSURE, Said, told
 from fadecast.cell.life import PRESSURE_CAUSES
 from fadecast.forecast import metrics
-from fadecast.forecast.forecast import Forecasts
+from fadecast.forecast.forecast import HORIZONS, Forecasts
 from fadecast.learn.dataset import CellSequence
 
 LANDMARK: Final = 100
@@ -31,25 +31,33 @@ class Judged:
         rows: the ``n`` judged cycles. said: what was said at them, with intervals.
         valid: ``(n,)`` whether the forecast counts in coverage and novelty.
         flagged: ``(n,)`` whether its novelty is above 1.
+        every: all ``k`` cycles at which a cell is known alive, after which alarms are looked at.
+        ahead: ``(k,)`` risk of a pressure-related failure that decides of an alarm.
     """
 
     rows: Rows
     said: Said
     valid: NDArray[np.bool_]
     flagged: NDArray[np.bool_]
+    every: Rows
+    ahead: Array
 
     @classmethod
     def of(cls, forecasts: Mapping[str, Forecasts], cells: Sequence[CellSequence]) -> Judged:
         """Judge forecasts made while the cell was known alive."""
-        rows = judged_rows(cells)
-        parts = []
-        for cell, cycle in zip(cells, np.split(rows.cycle, rows.bounds[1:-1]), strict=True):
+        rows, every = judged_rows(cells), judged_rows(cells, 1)
+        parts, ahead = [], []
+        both = (np.split(one.cycle, one.bounds[1:-1]) for one in (rows, every))
+        for cell, cycle, all_ in zip(cells, *both, strict=True):
             forecast = forecasts[cell.cell_id]
             one = forecast[np.searchsorted(forecast.cycle_count, cycle)]
             own = {"valid": one.valid, "flagged": one.novelty > 1}
             parts.append(told(forecast, cycle) | own)
+            at = np.searchsorted(forecast.cycle_count, all_)
+            ahead.append(forecast.risk[at, PRESSURE, HORIZONS.index(AHEAD)])
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return cls(rows, Said.of(found), found["valid"], found["flagged"])
+        risk = np.concatenate(ahead).astype(np.float64)
+        return cls(rows, Said.of(found), found["valid"], found["flagged"], every, risk)
 
     @cached_property
     def kinds(self) -> NDArray[np.str_]:
@@ -68,13 +76,13 @@ class Judged:
     @cached_property
     def _late(self) -> tuple[NDArray[np.bool_], Array]:
         """``(n,)`` rows of failed cells at the landmark, and their relative errors."""
-        rows, true = self.rows, counted(self.rows.left, self.rows)
-        late = (rows.cycle == LANDMARK) & rows.failed[rows.cell] & np.isfinite(true) & (true > 0)
-        return late, np.abs(counted(self.said.left, rows)[late] / true[late] - 1)
+        rows, true = self.rows, self.rows.left
+        late = (rows.cycle == LANDMARK) & rows.failed[rows.cell] & (true > 0)
+        return late, np.abs(self.said.left[late] / true[late] - 1)
 
     @cached_property
     def _alarms(self) -> Alarms:
-        return Alarms.of(self.rows, self.said.risk)
+        return Alarms.of(self.every, self.ahead)
 
     def figures(self, weight: Array | None = None) -> Figures:
         """All figures with ``m`` cells of this weight; what nothing decides is NaN.

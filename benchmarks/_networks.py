@@ -164,6 +164,19 @@ def heard(forecast: Forecast, cells: Cells, rows: Rows) -> dict[str, Array]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def heard_always(forecast: Forecast, cells: Cells, rows: Rows) -> dict[str, NDArray[np.float32]]:
+    """``(n, HORIZONS)`` risk of a pressure-related failure, after the ``rows`` of ``cells``."""
+    parts, cycles = [], np.split(rows.cycle, rows.bounds[1:-1])
+    for start in range(0, len(cells), _AT_ONCE):
+        some = list(cells.some(slice(start, start + _AT_ONCE)))
+        said = forecast(some)
+        for number, cell in enumerate(some, start):
+            one = said[cell.cell_id]
+            at = np.searchsorted(one.cycle_count, cycles[number])
+            parts.append(one.risk[at, PRESSURE].astype(np.float32))
+    return {"risk": np.concatenate(parts)}
+
+
 def _changed(given: Described, change: Callable[[Tensor], Tensor]) -> Described:
     def rows(part: batches.Rows) -> batches.Rows:
         return batches.Rows.of(part.batch._replace(described=change(part.batch.described)))

@@ -40,6 +40,9 @@ _MOST_WEIGHT: Final = 2.0
 _AT_ONCE: Final = 50_000
 """Rows of which a model is asked at once."""
 
+Classifier = Callable[[Table], Array]
+"""``(n, features)`` → ``(n,)`` probability."""
+
 
 def tuned(
     x: Table,
@@ -125,7 +128,7 @@ def boosted(
 
     Either model is fitted to at most ``most`` of the rows that tell it something.
     """
-    rows = sampled(known.label >= 0, most, np.random.default_rng(0))
+    rows = known_rows(known.label, most)
     risk = risk_by(train[rows], known.label[rows], test, parameters)
     target, weight = lives_left(known)
     rows = sampled(weight > 0, most, np.random.default_rng(0))
@@ -141,17 +144,27 @@ def boosted(
     return {"risk": risk, "left": np.exp(_asked(model.predict, test, seen))}
 
 
+def known_rows(label: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Rows whose ``label`` is known, ``most`` of them at most, drawn evenly."""
+    return sampled(label >= 0, most, np.random.default_rng(0))
+
+
 def risk_by(
     train: Table, label: NDArray[np.int64], test: Table, parameters: Mapping[str, Any]
 ) -> Array:
     """Probability by gradient boosting; early stopping would need cells that train nothing."""
+    return classifier(train, label, parameters)(test)
+
+
+def classifier(train: Table, label: NDArray[np.int64], parameters: Mapping[str, Any]) -> Classifier:
+    """Probabilities of ``(n, features)``, by gradient boosting fitted to rows and their labels."""
     model = HistGradientBoostingClassifier(early_stopping=False, random_state=0, **parameters)
     seen = np.isfinite(train).any(0)
     train = train[:, seen]  # what was given is large, and may now be let go
     model.fit(train, label)
     if len(model.classes_) < 2:
-        return np.full(len(test), float(model.classes_[0]))
-    return _asked(lambda x: model.predict_proba(x)[:, 1], test, seen)
+        return lambda test: np.full(len(test), float(model.classes_[0]))
+    return lambda test: _asked(lambda x: model.predict_proba(x)[:, 1], test, seen)
 
 
 def _asked(predict: Callable[[Table], Array], test: Table, seen: NDArray[np.bool_]) -> Array:

@@ -20,11 +20,11 @@ import numpy as np
 
 import fadecast
 from benchmarks import _common, _pictures
-from benchmarks._alarms import LEAD, THRESHOLDS, Curve, alarms, lead
-from benchmarks._always import always, show_always
-from benchmarks._cells import EVERY, HORIZON, Cells, Rows
+from benchmarks._announced import announced
+from benchmarks._cells import HORIZON, Cells, Rows
 from benchmarks._contest import DEPTH, NETWORKS, QUICK, TRUTH, Contest, Effort
 from benchmarks._film import film
+from benchmarks._fresh import confirm
 from benchmarks._judging import (
     LANDMARKS,
     RISK,
@@ -52,9 +52,11 @@ from fadecast.runtime import Session
 CONFIG = _common.ROOT / "training" / "populations" / "assb.yaml"
 TRAINING = _common.ROOT / "training" / "configs" / "assb.yaml"
 KEPT = _common.ROOT / "mlruns" / "populations" / "assb"
+KEPT_FRESH = KEPT.with_name("assb-fresh")
 STAGES_KEPT = _common.ROOT / "mlruns" / "assb"
 PICTURES = _common.ROOT / "docs" / "figures"
 QUICK_CELLS = 96
+FRESH_CELLS, FRESH_SEED = 2000, 11
 SEEDS = 5
 SEEDED = "network_seeds"
 """The configuration of the shipped network, trained here anew: how much chance there is in it."""
@@ -64,7 +66,6 @@ AHEAD = (
     "rul.mdape.cycle100", "rul.mae.cycle100", *(f"concordance.cycle{n}" for n in LANDMARKS),
 )  # fmt: skip
 """Figures in which ours is wanted ahead of every opponent."""
-COMPARED = ("network", "trees_history", DEPTH, *TRUTH)  # in alarms
 
 
 def main() -> None:
@@ -72,7 +73,10 @@ def main() -> None:
     options = parsed()
     with tempfile.TemporaryDirectory() as name:
         contest = prepared(options.quick, Path(name))
-        networks, first = judged_networks(contest, options)
+        networks, asked = judged_networks(contest, options)
+        watched, curves = announced(contest, *asked) if asked else ({}, {})
+        fresh = fresh_cells(contest, options.quick, Path(name)) if asked else None
+        confirmed = confirm(contest, fresh, *asked) if asked and fresh else {}
         said = {k: [v] for k, v in contest.opponents().items()} | {"network": networks}
         said["micro"] = [contest.micro()]
         said[SEEDED] = [contest.network(seed) for seed in range(1 if options.quick else SEEDS)]
@@ -83,18 +87,15 @@ def main() -> None:
     figures |= show_gains(said, rows)
     show_lives(figures, [*said, "ceiling"])
     figures |= show_calibration(over(networks, lambda one: calibration(one, rows)))
-    if first is not None:
-        figures |= show_always(always(first, contest.test, rows))
-    curves = {name: mean_curve([alarms(rows, s.risk) for s in said[name]]) for name in COMPARED}
-    figures |= show_alarms(curves) | over(networks, lambda one: lead(alarms(rows, one.risk)))
+    figures |= watched | confirmed
     if not options.quick:
         drawn = {
             "assb_reliability": _pictures.reliability(networks, rows),
-            "assb_alarms": _pictures.lead_times(curves),
             "assb_landmarks": _pictures.landmarks(list(said), figures),
         }
-        if first is not None:
-            drawn["assb_film"] = film(first, contest.test, rows)
+        if asked:
+            drawn["assb_alarms"] = _pictures.lead_times(curves)
+            drawn["assb_film"] = film(asked[0], contest.test, rows)
         _pictures.save(drawn, PICTURES)
     figures = {key: value for key, value in figures.items() if np.isfinite(value)}
     targets, met = ({}, {}) if options.quick else verdicts(figures)
@@ -140,6 +141,17 @@ def prepared(quick: bool, fresh: Path) -> Contest:
     return contest
 
 
+def fresh_cells(contest: Contest, quick: bool, folder: Path) -> Cells:
+    """Cells of the same population under another seed."""
+    population = Population.from_yaml(CONFIG).model_copy(
+        update={"seed": FRESH_SEED, "cells": FRESH_CELLS, "latent": False}
+    )
+    if quick:
+        population = population.model_copy(update={"cells": QUICK_CELLS // 4, "shard": 4})
+    store = simulate(population, folder / "fresh" if quick else KEPT_FRESH)
+    return Cells(store, tuple(store.cell_ids()), contest.test.end_of_life)
+
+
 def simulate(config: Population, out: Path) -> Store:
     """The population in ``out``, simulated as far as it is not there yet."""
     for done, total in generate(config, out, summarise=summarise, workers=os.cpu_count() or 1):
@@ -150,9 +162,9 @@ def simulate(config: Population, out: Path) -> Store:
 
 def judged_networks(
     contest: Contest, options: argparse.Namespace
-) -> tuple[list[Said], Forecast | None]:
-    """What the given networks say, and the first of them; or what the one that is trained here
-    does, of which nothing else is kept."""
+) -> tuple[list[Said], tuple[Forecast, str] | None]:
+    """What the given networks say, and the first of them with its name; or what the one that is
+    trained here does, of which nothing else is kept."""
     cells, rows, kept = contest.test, contest.rows, contest.kept
     if options.bundle is not None:
         session = Session.load(options.bundle)
@@ -163,15 +175,16 @@ def judged_networks(
         given, code = session.fingerprint, ("src/fadecast/runtime",)
         shipped = bundled(session)
         arrays = kept("bundle", code, lambda: heard(shipped, cells, rows), given=given)
-        return [Said.of(arrays)], shipped
-    out, first = [], None
+        return [Said.of(arrays)], (shipped, given)
+    out: list[Said] = []
+    first: tuple[Forecast, str] | None = None
     for run in options.run:
         network, info = load_run(run)
         trained_on = {*info.split.train, *info.split.validation}
         if not options.quick and trained_on & set(cells.ids):
             sys.exit(f"run {run} was trained on cells that are to be judged")
         forecast = of(network)
-        first = first or forecast
+        first = first or (forecast, run)
         arrays = kept(f"run-{run}", NETWORKS, lambda f=forecast: heard(f, cells, rows), given=run)
         out.append(Said.of(arrays))
     if out:
@@ -298,40 +311,13 @@ def show_calibration(figures: Figures) -> Figures:
     return figures
 
 
-def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """Of several trainings, threshold by threshold."""
-    false = np.mean([curve.false for curve in curves], axis=0)
-    told = {k: np.mean([curve.told[k] for curve in curves], axis=0) for k in curves[0].told}
-    return Curve(false, told, curves[0].failures)
-
-
-def show_alarms(curves: Mapping[str, Curve]) -> Figures:
-    """Print the shares of failures announced in time; return those of the others."""
-    figures: Figures = {}
-    print(
-        f"\nFailures announced {LEAD} or more cycles before, at most 1 false alarm in 5000 cycles;"
-    )
-    print(f"alarms looked at in one cycle of {EVERY}")
-    groups = list(curves["network"].failures)
-    lines = []
-    for name, curve in curves.items():
-        at = curve.quiet()
-        shares = ["–" if at is None else f"{curve.told[group][at]:.3f}" for group in groups]
-        place = [] if at is None else [f"{THRESHOLDS[at]:.3f}", f"{1e4 * curve.false[at]:.2f}"]
-        lines.append([name, *(place or ["–", "–"]), *shares])
-        if name != "network":
-            figures |= {f"{key}.{name}": value for key, value in lead(curve).items()}
-    lines.append(["failures", "", "", *(str(n) for n in curves["network"].failures.values())])
-    _common.table(["", "at risk", "false in 10,000", *groups], lines)
-    return figures
-
-
 def verdicts(figures: Figures) -> tuple[dict[str, str], dict[str, bool]]:
     """What was wanted of the figures and whether it is so; a small population decides nothing."""
     bounds = {
         "rul.mdape.last50.network": (0.0, 0.6), "rul.mdape.cycle100.ceiling_ratio": (0.0, 1.15),
         f"{RISK}.calibration_error": (0.0, 0.02), "coverage90.overall": (0.88, 0.92),
         "lead.contact_loss": (0.7, 1.0), "lead.lithium_penetration": (0.5, 1.0),
+        f"fresh.{RISK}.auroc.gain.low": (0.0, 1.0),
         f"{RISK}.ceiling_share": (0.85, 9.0), f"{RISK}.auroc.gain.low": (0.0, 1.0),
     }  # fmt: skip
     bounds |= {f"{head}.margin": (0.0, 1e3) for head in AHEAD}

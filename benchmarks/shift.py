@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 import fadecast
 from benchmarks import _common, _pictures
-from benchmarks._alarms import LEAD, alarms, lead
+from benchmarks._alarms import LEAD
 from benchmarks._conditions import noisier, simulate, undeclared, without_pressure
 from benchmarks._judge import LANDMARK, Judged, differences
 from benchmarks._judging import Figures
@@ -201,12 +201,11 @@ def told_of(
 def judge(
     cells: Sequence[CellSequence], session: Session, folder: Path, key: str
 ) -> tuple[Judged, Figures]:
-    """One condition: its judged forecasts, and its figures with alarms."""
+    """One condition: its judged forecasts, and its figures."""
     forecasts = scored(cells, session, folder)
     print(f"\n{key}: {len(cells)} cells, {sum(len(c.summaries) for c in cells)} cycles", end="")
     judged = Judged.of(forecasts, cells)
-    early = lead(alarms(judged.rows, judged.said.risk))
-    return judged, {f"{key}.{name}": v for name, v in (judged.figures() | early).items()}
+    return judged, {f"{key}.{name}": value for name, value in judged.figures().items()}
 
 
 def quick_bundle(reference: Population, folder: Path) -> Path:

@@ -13,7 +13,7 @@ import torch
 import fadecast
 from benchmarks import __main__ as runner
 from benchmarks import _pictures
-from benchmarks._alarms import Alarms, alarms
+from benchmarks._alarms import Alarms
 from benchmarks._cells import Cells
 from benchmarks._conditions import noisier, undeclared, without_pressure
 from benchmarks._ensemble import _within, drawn_lives, mixed
@@ -132,7 +132,8 @@ def judged(
     rows = rows_of(lives, every=100, cycles=100, anode=kinds, protocol=protocol)
     left = rows.left * np.linspace(1.1, 1.5, len(kinds))
     yes = np.ones(len(kinds), bool)
-    return Judged(rows, Said(np.array(risk), left, 0.5 * left, 2 * left), yes, ~yes)
+    risks = np.array(risk)
+    return Judged(rows, Said(risks, left, 0.5 * left, 2 * left), yes, ~yes, rows, risks)
 
 
 def test_kinds_are_weighed_alike_and_those_of_one_side_not_at_all() -> None:
@@ -189,8 +190,9 @@ def test_alarms_of_weighed_cells_are_those_of_the_cells_that_weigh() -> None:
     weight = np.isin(np.arange(60), kept) * 2.0
     found = Alarms.of(rows, np.concatenate([*risk.values()])).curve(weight)
     some = rows_of([lives[i] for i in kept], anode=[anode[i] for i in kept])
-    wanted = alarms(some, np.concatenate([risk[i] for i in kept]))
+    wanted = Alarms.of(some, np.concatenate([risk[i] for i in kept])).curve()
     np.testing.assert_allclose(found.false, wanted.false)
+    np.testing.assert_allclose(found.standing, wanted.standing)
     for name, share in wanted.told.items():
         np.testing.assert_allclose(found.told[name], share)
     assert 0 < wanted.told["contact_loss"].max() <= 1
@@ -222,6 +224,7 @@ def test_forecasts_are_judged_at_their_cycles_and_cells_alike(tmp_path: Path) ->
         rul = left[:, None] * [0.9, 0.95, 1.0, 1.05, 1.1]
         risk = np.zeros((len(count), len(RISKS), len(HORIZONS)))
         risk[:, RISKS.index("pressure"), HORIZONS.index(50)] = cell.life.cycle - count <= 50
+        risk[:, RISKS.index("pressure"), HORIZONS.index(100)] = cell.life.cycle - count <= 77
         n = len(count)
         forecasts[cell.cell_id] = Forecasts(
             count, rul, risk, np.zeros((n, 1, 1)), np.ones(n), np.full(n, 2.0 - share),
@@ -235,6 +238,9 @@ def test_forecasts_are_judged_at_their_cycles_and_cells_alike(tmp_path: Path) ->
     assert found.figures(np.array([1.0, 3.0]))["rul.mdape.cycle100"] == 0.5
     assert figures["coverage90"] == pytest.approx(0.28, abs=0.01)  # cycles alike
     assert figures["novelty"] == pytest.approx(0.5)
+    assert len(found.every) == 119 + 299  # all cycles at which they are known alive
+    assert (found.ahead == (found.every.left <= 77)).all()  # alarms hear of every cycle
+    assert figures["lead.contact_loss"] == 1
     assert figures["coverage90.unflagged"] == pytest.approx(1)
     assert figures["coverage90.flagged"] < 0.02
 

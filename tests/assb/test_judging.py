@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,12 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import _judging, _pictures, assb
-from benchmarks._alarms import THRESHOLDS, Curve, alarms, lead
-from benchmarks._always import always
-from benchmarks._said import PRESSURE as PRESSURE_RISK
-from benchmarks._said import WITHIN, Said
+from benchmarks._alarms import Alarms
+from benchmarks._said import Said
 from fadecast.forecast import metrics
-from fadecast.forecast.forecast import HORIZONS, RISKS
 from tests.assb.made_up import PRESSURE, random_lives, rows_of
 
 
@@ -144,56 +140,6 @@ def test_of_several_trainings_the_mean_and_the_spread_are_told() -> None:
     assert assb.text(found, "a") == "2.000 ± 1.414"
 
 
-def test_alarms_looked_at_always_are_those_of_all_cycles() -> None:
-    """A risk that rises once, between two of the cycles that are judged otherwise."""
-    rows = rows_of([(99, 100, PRESSURE), (100, np.inf, -1)])
-
-    class Alike:
-        ids = ("a", "b")
-
-        def __len__(self) -> int:
-            return 2
-
-        def some(self, chosen: slice) -> list[SimpleNamespace]:
-            return [SimpleNamespace(cell_id=name) for name in self.ids[chosen]]
-
-    def forecast(cells: list[SimpleNamespace]) -> dict[str, SimpleNamespace]:
-        count = np.arange(1, 101)
-        risk = np.zeros((100, len(RISKS), len(HORIZONS)))
-        risk[49, PRESSURE_RISK, WITHIN] = 0.9
-        return {c.cell_id: SimpleNamespace(cycle_count=count, risk=risk) for c in cells}
-
-    found = lead(always(forecast, Alike(), rows))
-    assert found["lead.false_per_cycle"] == pytest.approx(0.0)  # only above 0.9 it is quiet enough
-    assert found["lead.contact_loss"] == 0.0
-    curve = always(forecast, Alike(), rows)
-    assert curve.told["contact_loss"][0] == 1.0
-    assert curve.false[0] == pytest.approx(1 / 199)  # 99 cycles known alive, and 100
-
-
-def test_alarms_are_early_late_or_false() -> None:
-    lives = [(399, 400, PRESSURE), (399, 400, PRESSURE), (400, np.inf, -1), (14, 15, PRESSURE)]
-    rows = rows_of(lives, anode=["lithium", "silicon", "silicon", "silicon"])
-    risk = np.zeros(len(rows))
-    risk[(rows.cell == 0) & (rows.cycle >= 350)] = 0.5  # in time
-    risk[(rows.cell == 1) & (rows.cycle >= 390)] = 0.5  # too late
-    risk[(rows.cell == 1) & (rows.cycle == 50)] = 0.5  # too early to be meant
-    risk[(rows.cell == 2) & ((rows.cycle == 100) | (rows.cycle == 105))] = 0.5  # one alarm
-    risk[(rows.cell == 3)] = 0.9  # it dies too young to be announced
-    curve = alarms(rows, risk)
-    at = int(np.flatnonzero(THRESHOLDS <= 0.5)[-1])
-    assert curve.false[at] == pytest.approx(2 / (5 * len(rows)))
-    assert curve.failures == {"contact_loss": 2, "lithium": 1, "silicon": 1}
-    assert {k: v[at] for k, v in curve.told.items()} == {
-        "contact_loss": 0.5, "lithium": 1.0, "silicon": 0.0,
-    }  # fmt: skip
-    quiet = lead(curve)
-    assert quiet["lead.threshold"] > 0.5  # above it nothing is false, and nothing is told
-    assert quiet["lead.contact_loss"] == 0.0
-    loud = Curve(np.ones_like(curve.false), curve.told, curve.failures)
-    assert lead(loud) == {}
-
-
 def test_the_ceiling_is_the_better_of_those_who_know() -> None:
     values = {"kind": 0.6, "truth_trees": 0.9, "truth_network": 0.8, "network": 0.75, "cox": 0.7}
     values |= {"trees_history": 0.65, "depth_trees": 0.85}
@@ -217,7 +163,7 @@ def test_pictures_are_the_same_every_time(tmp_path: Path) -> None:
     rows = rows_of([(a, u, PRESSURE if c >= 0 else c) for a, u, c in random_lives(80)])
     said = [Said(np.clip(1 / rows.left.clip(min=1), 0, 1), rows.left)]
     figures = assb.standing("network", said, rows)
-    curves = {name: alarms(rows, said[0].risk) for name in assb.COMPARED}
+    curves = {name: Alarms.of(rows, said[0].risk).curve() for name in ("network", "truth_trees")}
     for folder in ("a", "b"):
         drawn = {
             "one": _pictures.reliability(said, rows), "two": _pictures.lead_times(curves),

@@ -1,0 +1,56 @@
+"""The network beside the best opponent on designs that no version of either was looked at on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from benchmarks import _common, _trees
+from benchmarks._cells import EVERY, VIEWS, Array, Cells, Rows, table
+from benchmarks._contest import CELLS, Contest
+from benchmarks._judging import RISK, Figures, gains, ranking
+from benchmarks._networks import Forecast, heard
+from benchmarks._said import Said
+
+RIVAL = "trees_history"
+_CODE = ("benchmarks/_fresh.py", *CELLS)
+
+
+def confirm(contest: Contest, cells: Cells, network: Forecast, given: str) -> Figures:
+    """How well both rank the risk of these cells, printed, and the gain.
+
+    Args:
+        given: what names ``network``.
+    """
+    kept, code = contest.kept, _CODE
+    given_cells = cells.store.digest()
+    asked = kept("fresh_cells", code, lambda: table(cells, EVERY, VIEWS[-1:]), given=given_cells)
+    rows = Rows.of(asked)
+
+    def trees() -> Mapping[str, Array]:
+        known = contest.known
+        some = _trees.known_rows(known.label, contest.effort.tree_rows)
+        x = contest.learnt[VIEWS[-1]][some]
+        risk = _trees.risk_by(x, known.label[some], asked[VIEWS[-1]], contest.parameters)
+        return {"risk": risk, "left": np.full(len(risk), np.nan)}
+
+    said = {
+        "network": kept("fresh_network", ("src/fadecast/runtime", *code),
+                        lambda: heard(network, cells, rows), given=f"{given_cells} {given}"),
+        RIVAL: kept("fresh_trees", ("benchmarks/_trees.py", *code), trees,
+                    given=f"{given_cells} {contest.parameters}"),
+    }  # fmt: skip
+    ours, theirs = (Said.of(arrays) for arrays in said.values())
+    found = ranking("network", ours, rows) | ranking(RIVAL, theirs, rows)
+    figures = {f"fresh.{key}": value for key, value in found.items()}
+    print(f"\n{len(cells)} fresh designs: AUROC / average precision, at {len(rows)} cycles")
+    lines = [[name, f"{found[f'{RISK}.auroc.{name}']:.4f} / {found[f'{RISK}.ap.{name}']:.4f}"]
+             for name in said]  # fmt: skip
+    spans = gains([ours], {RIVAL: theirs}, rows)[RIVAL]
+    for figure, (low, high) in zip(("auroc", "ap"), spans, strict=True):
+        head = f"fresh.{RISK}.{figure}.gain"
+        figures |= {f"{head}.low": float(low), f"{head}.high": float(high)}
+    lines.append(["gain, 95 %", " / ".join(f"{low:+.4f} … {high:+.4f}" for low, high in spans)])
+    _common.table(["", "pooled"], lines)
+    return figures
