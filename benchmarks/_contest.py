@@ -37,11 +37,18 @@ TRUTH: Final = ("truth_trees", "truth_network")
 DEPTH: Final = "depth_trees"
 """Who is given one hidden state alone, how deep lithium has come: what seeing it would be worth."""
 NETWORKS: Final = (
-    "benchmarks/_networks.py", "src/fadecast/cell", "src/fadecast/network", "src/fadecast/learn",
-    "src/fadecast/forecast",
+    "benchmarks/_networks.py", "benchmarks/_said.py", "src/fadecast/cell", "src/fadecast/network",
+    "src/fadecast/learn", "src/fadecast/forecast",
 )  # fmt: skip
 """Code that decides what a network says."""
+BUNDLES: Final = (
+    "benchmarks/_networks.py", "benchmarks/_said.py", "benchmarks/_cells.py", "src/fadecast/cell",
+    "src/fadecast/runtime",
+)  # fmt: skip
+"""What a bundle says, which is named by its fingerprint."""
 CELLS: Final = ("benchmarks/_cells.py", "src/fadecast/learn/features.py", "src/fadecast/cell")
+
+TREES: Final = ("benchmarks/_trees.py", "src/fadecast/forecast", *CELLS)
 
 MICRO_DROPOUT: Final = 0.1
 """A third of the width leaves less to drop."""
@@ -192,7 +199,7 @@ class Contest:
                 x, self.known.label, held, effort.trials, effort.trial_rows, effort.iterations
             )
 
-        return self.kept("tuning", ("benchmarks/_trees.py", *CELLS), make)
+        return self.kept("tuning", TREES, make)
 
     def _trees(self, name: str, view: str, knows: slice | None = None) -> Said:
         def make() -> Mapping[str, Array]:
@@ -200,7 +207,7 @@ class Contest:
             x, fresh = known if knows is None else self._truth(knows)
             return _trees.boosted(x, self.known, fresh, self.parameters, self.effort.tree_rows)
 
-        return self._stage(name, ("benchmarks/_trees.py", *CELLS), make, self.parameters)
+        return self._stage(name, TREES, make, self.parameters)
 
     def _truth(self, columns: slice = slice(None)) -> tuple[Table, Table]:
         """History, and of hidden states and constants some columns, of the rows learnt from and of

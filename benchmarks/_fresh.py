@@ -8,13 +8,13 @@ import numpy as np
 
 from benchmarks import _common, _trees
 from benchmarks._cells import EVERY, VIEWS, Array, Cells, Rows, table
-from benchmarks._contest import CELLS, Contest
+from benchmarks._contest import BUNDLES, CELLS, TREES, Contest
 from benchmarks._judging import RISK, Figures, gains, ranking
 from benchmarks._networks import Forecast, heard
 from benchmarks._said import Said
 
 RIVAL = "trees_history"
-_CODE = ("benchmarks/_fresh.py", *CELLS)
+_HERE = "benchmarks/_fresh.py"
 
 
 def confirm(contest: Contest, cells: Cells, network: Forecast, given: str) -> Figures:
@@ -23,9 +23,8 @@ def confirm(contest: Contest, cells: Cells, network: Forecast, given: str) -> Fi
     Args:
         given: what names ``network``.
     """
-    kept, code = contest.kept, _CODE
-    given_cells = cells.store.digest()
-    asked = kept("fresh_cells", code, lambda: table(cells, EVERY, VIEWS[-1:]), given=given_cells)
+    kept, given_cells = contest.kept, cells.store.digest()
+    asked = kept("fresh_cells", CELLS, lambda: table(cells, EVERY, VIEWS[-1:]), given=given_cells)
     rows = Rows.of(asked)
 
     def trees() -> Mapping[str, Array]:
@@ -36,9 +35,9 @@ def confirm(contest: Contest, cells: Cells, network: Forecast, given: str) -> Fi
         return {"risk": risk, "left": np.full(len(risk), np.nan)}
 
     said = {
-        "network": kept("fresh_network", ("src/fadecast/runtime", *code),
+        "network": kept("fresh_network", (_HERE, *BUNDLES),
                         lambda: heard(network, cells, rows), given=f"{given_cells} {given}"),
-        RIVAL: kept("fresh_trees", ("benchmarks/_trees.py", *code), trees,
+        RIVAL: kept("fresh_trees", (_HERE, *TREES), trees,
                     given=f"{given_cells} {contest.parameters}"),
     }  # fmt: skip
     ours, theirs = (Said.of(arrays) for arrays in said.values())

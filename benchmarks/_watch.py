@@ -9,14 +9,14 @@ import numpy as np
 from benchmarks import _trees
 from benchmarks._alarms import AHEAD
 from benchmarks._cells import VIEWS, Array, Cells, Rows, Table, hidden_truth, seen_by
-from benchmarks._contest import TRUTH, Contest
+from benchmarks._contest import BUNDLES, NETWORKS, TREES, TRUTH, Contest
 from benchmarks._networks import Forecast, heard_always
 from benchmarks._stages import Arrays
 from fadecast.forecast.forecast import HORIZONS
 
 NOW: Final = HORIZONS.index(AHEAD)
 """Of the horizons, the one of alarms."""
-_CODE: Final = ("benchmarks/_watch.py", "benchmarks/_cells.py", "src/fadecast/cell")
+_HERE: Final = "benchmarks/_watch.py"
 _HISTORY: Final = VIEWS[-1]
 
 
@@ -30,7 +30,7 @@ def heard(contest: Contest, network: Forecast, given: str) -> list[Array]:
         "held": (contest.held_cells, contest.every_held), "test": (contest.test, contest.every),
     }  # fmt: skip
     return [
-        contest.kept(f"heard_{name}", ("src/fadecast/runtime", *_CODE),
+        contest.kept(f"heard_{name}", (_HERE, *BUNDLES),
                      lambda c=cells, r=rows: heard_always(network, c, r), given=given)["risk"]
         for name, (cells, rows) in parts.items()
     ]  # fmt: skip
@@ -39,14 +39,12 @@ def heard(contest: Contest, network: Forecast, given: str) -> list[Array]:
 def opponents(contest: Contest) -> dict[str, Array]:
     """``(n,)`` risk within ``AHEAD`` cycles after every cycle, by opponent."""
     blind = contest.kept(
-        "heard_blind", ("benchmarks/_networks.py", *_CODE, "src/fadecast/network",
-                        "src/fadecast/learn", "src/fadecast/forecast"),
+        "heard_blind", (_HERE, "benchmarks/_cells.py", *NETWORKS),
         lambda: heard_always(contest.blind(), contest.test.without_pressure(), contest.every),
         given=f"{contest.config.network} {contest.config.training}",
     )["risk"][:, NOW]  # fmt: skip
     trees, truth_trees = (
-        contest.kept(f"heard_{name}", ("benchmarks/_trees.py", "src/fadecast/learn/features.py",
-                                       *_CODE), lambda k=knows: boosted(contest, truth=k),
+        contest.kept(f"heard_{name}", (_HERE, *TREES), lambda k=knows: boosted(contest, truth=k),
                      given=f"{contest.parameters}")["risk"]
         for name, knows in (("trees", False), ("truth_trees", True))
     )  # fmt: skip

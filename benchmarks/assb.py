@@ -22,7 +22,7 @@ import fadecast
 from benchmarks import _common, _pictures
 from benchmarks._announced import announced
 from benchmarks._cells import HORIZON, Cells, Rows
-from benchmarks._contest import DEPTH, NETWORKS, QUICK, TRUTH, Contest, Effort
+from benchmarks._contest import BUNDLES, DEPTH, NETWORKS, QUICK, TRUTH, Contest, Effort
 from benchmarks._film import film
 from benchmarks._fresh import confirm
 from benchmarks._judging import (
@@ -172,9 +172,8 @@ def judged_networks(
         own = Split(contest.train.ids, contest.held_cells.ids, cells.ids).digest
         if not options.quick and session.manifest["training"].get("split_digest") != own:
             sys.exit(f"{options.bundle} was trained on another split of the cells")
-        given, code = session.fingerprint, ("src/fadecast/runtime",)
-        shipped = bundled(session)
-        arrays = kept("bundle", code, lambda: heard(shipped, cells, rows), given=given)
+        given, shipped = session.fingerprint, bundled(session)
+        arrays = kept("bundle", BUNDLES, lambda: heard(shipped, cells, rows), given=given)
         return [Said.of(arrays)], (shipped, given)
     out: list[Said] = []
     first: tuple[Forecast, str] | None = None

@@ -103,6 +103,7 @@ def judge_bundle(bundle: Path | None, count: int, quick: bool, folder: Path) -> 
     if bundle is None and not quick:
         sys.exit("no pretrained bundle here: give --bundle, or --quick for one trained in seconds")
     session = Session.load(bundle or quick_bundle(reference, folder))
+    print(f"the network is the bundle {session.fingerprint[:12]}")
     fresh = simulate(reference, folder / "reference")
     conditions = {
         "elsewhere": lambda: simulate(elsewhere, folder / "elsewhere"),
