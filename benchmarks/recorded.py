@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ def run_matr(data: Path, quick: bool) -> Figures:
         assert isinstance(early, EarlyLife)
         lives = {s.cell_id: early.life(s) for s in cells}
         add(f"{name}_28", {cell: life for cell, life in lives.items() if life is not None})
-    for name, network in NETWORKS.items():
+    for name, preset in NETWORKS.items():
+        network = replace(preset, dropout=config.network.dropout)
         jobs = [(parts, config, network, seed, quick) for seed in range(1 if quick else SPLITS)]
         for lives in side_by_side(matr_network, jobs):
             add(name, lives)
@@ -183,7 +185,8 @@ def hust_split(
     changes = {"seed": seed} | ({"epochs": 2} if quick else {})
     training = config.training.model_copy(update=changes)
     held = round(config.data.split.validation * len(train))
-    for name, network in NETWORKS.items():
+    for name, preset in NETWORKS.items():
+        network = replace(preset, dropout=config.network.dropout)
         with tempfile.TemporaryDirectory() as folder:
             trained = fit(train[held:], train[:held], network, training, folder=Path(folder))
         card = evaluate(forecast_cells(trained, test), lives)
