@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks import _common, _trees
 from benchmarks._cells import EVERY, VIEWS, Array, Cells, Rows, table
 from benchmarks._contest import BUNDLES, CELLS, TREES, Contest
-from benchmarks._judging import RISK, Figures, gains, ranking
+from benchmarks._judging import LANDMARKS, RISK, Figures, gains, ranking
 from benchmarks._networks import Forecast, heard
 from benchmarks._said import Said
 
@@ -44,12 +44,16 @@ def confirm(contest: Contest, cells: Cells, network: Forecast, given: str) -> Fi
     found = ranking("network", ours, rows) | ranking(RIVAL, theirs, rows)
     figures = {f"fresh.{key}": value for key, value in found.items()}
     print(f"\n{len(cells)} fresh designs: AUROC / average precision, at {len(rows)} cycles")
-    lines = [[name, f"{found[f'{RISK}.auroc.{name}']:.4f} / {found[f'{RISK}.ap.{name}']:.4f}"]
-             for name in said]  # fmt: skip
+    parts = {"pooled": ""} | {f"cycle {n}": f".cycle{n}" for n in LANDMARKS}
+    heads = [(f"{RISK}.auroc{part}", f"{RISK}.ap{part}") for part in parts.values()]
+    _common.table(["", *parts], [
+        [name, *(f"{found[f'{a}.{name}']:.3f} / {found[f'{b}.{name}']:.3f}" for a, b in heads)]
+        for name in said
+    ])  # fmt: skip
     spans = gains([ours], {RIVAL: theirs}, rows)[RIVAL]
     for figure, (low, high) in zip(("auroc", "ap"), spans, strict=True):
         head = f"fresh.{RISK}.{figure}.gain"
         figures |= {f"{head}.low": float(low), f"{head}.high": float(high)}
-    lines.append(["gain, 95 %", " / ".join(f"{low:+.4f} … {high:+.4f}" for low, high in spans)])
-    _common.table(["", "pooled"], lines)
+    told = " / ".join(f"{low:+.4f} … {high:+.4f}" for low, high in spans)
+    print(f"The network minus {RIVAL}, pooled, 95 % over cells: {told}")
     return figures
