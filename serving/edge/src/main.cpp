@@ -108,10 +108,11 @@ void print(const Cell& cell, const Forecast& forecast, const Bundle& bundle) {
   }
   const Screen& screen = cell.screen();
   const std::pair<const char*, std::int64_t> counts[] = {
-      {"unusable", screen.dropped[kUnusable]},      {"late", screen.dropped[kLate]},
-      {"spiking", screen.dropped[kSpiking]},        {"stuck", screen.dropped[kStuck]},
-      {"masked_temperature", screen.masked[0]},     {"masked_pressure", screen.masked[1]},
-      {"masked_strain", screen.masked[2]},          {"gaps", screen.gaps}};
+      {"unusable", screen.dropped[kUnusable]},  {"late", screen.dropped[kLate]},
+      {"leaping", screen.dropped[kLeaping]},    {"spiking", screen.dropped[kSpiking]},
+      {"stuck", screen.dropped[kStuck]},        {"masked_temperature", screen.masked[0]},
+      {"masked_pressure", screen.masked[1]},    {"masked_strain", screen.masked[2]},
+      {"gaps", screen.gaps}};
   line += ", \"faults\": {";
   for (const auto& [what, count] : counts)
     line += std::string(what == counts[0].first ? "\"" : ", \"") + what + "\": " +
