@@ -17,6 +17,7 @@ from fadecast.cell.cycles import (
     assign_cycles,
     elapsed_cycles,
 )
+from fadecast.cell.faults import LEAP_CYCLES
 from fadecast.errors import CheckError
 
 
@@ -60,6 +61,61 @@ def test_nothing_is_counted_over_a_gap() -> None:
 def test_a_recorded_count_is_used_and_never_goes_back() -> None:
     columns = _columns(np.zeros(7)) | {"cycle_count": np.array([0, 0, 3, 2, np.nan, 4, -1.0])}
     assert assign_cycles(columns, 1.0).tolist() == [0, 0, 3, 3, 3, 4, 4]
+
+
+def test_a_recorded_count_that_leaps_has_to_be_confirmed() -> None:
+    for told, expected in (
+        ([1, 2, 9000, 2, 3], [1, 2, 2, 2, 3]),
+        ([1, 2, 9000, 9000, 9001], [1, 2, 2, 9000, 9001]),
+        ([1, 2, 9000, np.nan, 9001], [1, 2, 2, 2, 9001]),
+        ([1, 2, 9000, 8999, 3], [1, 2, 2, 2, 3]),
+        ([1, 2, 9000, 90000, 90000], [1, 2, 2, 2, 90000]),
+        ([7000, 7001, 8001, 8000, 8001], [7000, 7001, 8001, 8001, 8001]),  # the first is believed
+        ([np.nan, 7000, 7001, 9.9e6, 7002], [0, 7000, 7001, 7001, 7002]),
+    ):
+        columns = _columns(np.zeros(5)) | {"cycle_count": np.array(told)}
+        assert assign_cycles(columns, 1.0).tolist() == expected
+
+
+_COUNTS = st.one_of(
+    st.integers(0, 5).map(float), st.integers(1000, 1010).map(float),
+    st.integers(2000, 2010).map(float), st.sampled_from([9e6, 9e6 + 1, float("nan"), 3.7, -1.0]),
+)  # fmt: skip
+
+
+@given(told=st.lists(_COUNTS, max_size=40), cuts=st.lists(st.integers(0, 40), max_size=6))
+def test_leaping_counts_in_any_chunks_and_as_a_plain_loop(
+    told: list[float], cuts: list[int]
+) -> None:
+    n = len(told)
+    columns = _columns(np.zeros(n)) | {"cycle_count": np.array(told)}
+    counter, parts = CycleCounter(1.0), []
+    for low, high in pairwise([0, *sorted(min(cut, n) for cut in cuts), n]):
+        counter = replace(counter)
+        parts.append(counter.number({k: v[low:high] for k, v in columns.items()})[1])
+    whole = CycleCounter(1.0)
+    np.testing.assert_array_equal(np.concatenate(parts), whole.number(columns)[1])
+    assert (counter.went_back, counter.leapt) == (whole.went_back, whole.leapt)
+
+    count, first, leapt, out = 0, True, None, []
+    for number in told:
+        if number >= 0:
+            now = int(number)
+            agrees = leapt is not None and leapt <= now <= leapt + LEAP_CYCLES
+            leaps = not first and now > count + LEAP_CYCLES and not agrees
+            leapt, first = now if leaps else None, False
+            count = count if leaps else max(count, now)
+        out.append(count)
+    assert np.concatenate(parts).tolist() == out
+
+
+@given(place=st.integers(1, 19), bad=st.integers(1200, 10_000_000))
+def test_one_bad_count_changes_nothing(place: int, bad: int) -> None:
+    columns = _columns(np.zeros(20)) | {"cycle_count": np.arange(20) // 5 + 100.0}
+    columns["cycle_count"][place] = np.nan
+    expected = assign_cycles(columns, 1.0)
+    columns["cycle_count"][place] = bad
+    np.testing.assert_array_equal(assign_cycles(columns, 1.0), expected)
 
 
 def test_a_dropped_row_takes_the_count_before_it() -> None:

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fadecast.cell.faults import GAP_SECOND, JUMP, ROW_FAULTS, STUCK_SECOND
+from fadecast.cell.faults import GAP_SECOND, JUMP, LEAP_SECOND, ROW_FAULTS, STUCK_SECOND, Screen
 from fadecast.cell.samples import BEGIN, OBSERVED, Samples, to_samples
 
 PRESSURE = OBSERVED.index("surface_pressure_pa")
@@ -99,6 +99,51 @@ def test_a_clock_set_back_drops_rows_until_it_has_caught_up() -> None:
     assert (samples.values[1:, 0] > 0).all()
 
 
+def test_a_true_rest_of_two_months_costs_one_row() -> None:
+    rows = columns()
+    rows["test_time_second"][20:] += 60 * 86400.0
+    samples = to_samples(rows)
+    assert faults(samples) == {"leaping": 1}
+    assert np.flatnonzero(~samples.kept).tolist() == [20]
+    assert samples.values[20, 0] == np.float32(60 * 86400.0 + 20.0)  # the next spans it
+    assert samples.screen.gaps == 1
+
+
+def test_a_rest_of_a_month_costs_none() -> None:
+    rows = columns()
+    rows["test_time_second"][20:] += LEAP_SECOND - 10.0
+    assert faults(to_samples(rows)) == {}
+
+
+def test_a_first_time_that_is_wrong_costs_the_row_after_it() -> None:
+    rows = columns()
+    rows["test_time_second"][0] = 3e9
+    samples = to_samples(rows)
+    assert faults(samples) == {"leaping": 1}
+    assert samples.values[:4, 0].tolist() == [0.0, 0.0, 10.0, 10.0]
+    assert samples.screen.latest_second == 390.0
+
+
+@given(
+    place=st.integers(1, 39),
+    bad=st.one_of(
+        st.floats(1e6 + 391 + LEAP_SECOND, 3.2e9), st.floats(0, 1e6 - 1), st.just(float("nan"))
+    ),
+    begin=st.sampled_from([0.0, 1e6]),
+)
+@example(place=39, bad=3e9, begin=0.0)
+def test_one_bad_time_costs_its_row_and_nothing_else(place: int, bad: float, begin: float) -> None:
+    rows = columns(test_time_second=columns()["test_time_second"] + begin)
+    expected = to_samples({name: np.delete(column, place) for name, column in rows.items()})
+    bad = -1.0 if begin == 0 and bad < 1e6 else bad  # nothing lies before 0
+    rows["test_time_second"][place] = bad
+    found = to_samples(rows)
+    assert sum(found.screen.dropped) == 1
+    np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_array_equal(found.observed, expected.observed)
+    assert found.screen.latest_second == expected.screen.latest_second
+
+
 def test_not_finite_and_out_of_range() -> None:
     rows = columns()
     rows["voltage_volt"][3], rows["current_ampere"][5] = np.nan, np.inf
@@ -129,3 +174,48 @@ def test_chunks_equal_the_whole_whatever_is_wrong(seed: int, cuts: list[int]) ->
         together = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_array_equal(together, getattr(whole, name))
     np.testing.assert_equal(asdict(screen), asdict(whole.screen))
+
+
+_STEPS = st.sampled_from(
+    [10.0, 10.0, 60.0, 0.0, -30.0, -2 * LEAP_SECOND, LEAP_SECOND, LEAP_SECOND + 1, 3 * LEAP_SECOND]
+)
+
+
+@given(
+    steps=st.lists(_STEPS, max_size=40),
+    begin=st.sampled_from([0.0, 1e9]),
+    cuts=st.lists(st.integers(0, 40), max_size=6),
+)
+def test_leaps_in_any_chunks_and_as_a_plain_loop(
+    steps: list[float], begin: float, cuts: list[int]
+) -> None:
+    """The oracle judges one time after the other, as on a vehicle."""
+    time = begin + np.cumsum([0.0, *steps])
+    n = len(time)
+    rows = columns(n, test_time_second=time)
+    whole, screen, parts = to_samples(rows), Screen(), []
+    for low, high in pairwise([0, *sorted(min(cut, n) for cut in cuts), n]):
+        parts.append(to_samples({k: v[low:high] for k, v in rows.items()}, screen=screen))
+        screen = parts[-1].screen
+    for name in ("values", "observed", "kept"):
+        together = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(together, getattr(whole, name))
+    np.testing.assert_equal(asdict(screen), asdict(whole.screen))
+
+    latest: list[float] = []
+    leapt, good = None, []
+    for now in time.tolist():
+        before, leapt = leapt, None
+        if not 0 <= now <= 3.2e9:
+            good.append(False)
+            leapt = before
+            continue
+        agrees = before is not None and 0 < now - before <= LEAP_SECOND
+        far = bool(latest) and (
+            now - latest[-1] > LEAP_SECOND or (len(latest) == 1 and latest[-1] - now > LEAP_SECOND)
+        )
+        leapt = now if far and not agrees else None
+        good.append(agrees or not latest or (not far and now > latest[-1]))
+        latest += [now] * good[-1]
+    assert whole.kept.tolist() == good
+    assert (whole.values[:, 0] >= 0).all()

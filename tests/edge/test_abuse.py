@@ -132,7 +132,8 @@ def mutated(rng: random.Random, text: bytes) -> bytes:
 
 def test_a_million_mutated_lines(sanitized: Program, bundle: Path, tmp_path: Path) -> None:
     """Every second line of the lives of many cells is changed: of one cell in ten anywhere, of the
-    others after their name and time, for a clock that has leapt ahead holds back what follows."""
+    others after their name and time, for a clock that has leapt ahead by days holds back what
+    follows."""
     rng, path = random.Random(1), tmp_path / "lines.csv"
     specs = [made_up_spec(f"cell-{number}") for number in range(LINES // 4000)]
     texts = [to_csv(faulty(seed, 24), "NAME").encode().splitlines() for seed in range(8)]
@@ -161,7 +162,14 @@ def test_a_million_mutated_lines(sanitized: Program, bundle: Path, tmp_path: Pat
     last = {row["cell_id"]: row for row in said}
     tame = [last[spec.cell_id] for number, spec in enumerate(specs) if number % 10]
     assert min(row["cycle_count"] for row in tame) >= 3  # they lived on
-    for fault in ("unusable", "late", "spiking", "masked_temperature", "masked_pressure"):
+    for fault in (
+        "unusable",
+        "late",
+        "leaping",
+        "spiking",
+        "masked_temperature",
+        "masked_pressure",
+    ):
         assert sum(row["faults"][fault] for row in tame) > len(tame)
 
 

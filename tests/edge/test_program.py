@@ -58,6 +58,8 @@ def faulty(seed: int, cycles: int = 8) -> dict[str, np.ndarray]:
     time_[n // 4 :] += 9000.0  # hours of gap
     time_[n // 3 :] -= 400.0  # a clock that is set back
     time_[some(0.01)] -= 20.0  # duplicates
+    time_[rng.choice(n, 8)] += 4e6  # a clock that leaps, and a rest of months
+    time_[n // 2 :] += 6e6
     there = ~some(0.02)
     return {name: column[there] for name, column in columns.items()}
 
@@ -68,7 +70,8 @@ def test_a_life_is_forecast_alike(
 ) -> None:
     columns = made_up_columns(12, seed=3) if kind != "faulty" else faulty(3)
     if kind == "numbered":
-        count = np.repeat([1.0, 2.0, np.nan, 4.0, 3.0, 7.0], 200)
+        count = np.repeat([1.0, 2.0, np.nan, 4.0, 3.0, 7.0, 4000.0], 170)
+        count[[300, 700, 701]] = 9e6, 5e6, 4e3
         columns = {name: column[: len(count)] for name, column in columns.items()}
         columns["cycle_count"] = count
     if kind == "bare":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -80,6 +81,46 @@ def test_a_named_pipe_outlives_its_writers(
     rest = program.run(bundle, "--allow-unsigned", "--cells", cells, "--state", state, "--close",
                        text=lines[0])  # fmt: skip
     assert worst(read(rest.stdout), expected[len(told) :]) <= TOLERANCE
+
+
+def test_a_program_started_below_a_writer_waits_for_the_header(
+    program: Program, bundle: Path, session: Session, cells: Path, tmp_path: Path
+) -> None:
+    """On a named pipe alone: of a file or of standard input the first line must be the header."""
+    columns = made_up_columns(3, seed=4)
+    lines = to_csv(columns).splitlines(keepends=True)
+    pipe, out = tmp_path / "samples", tmp_path / "said"
+    os.mkfifo(pipe)
+    command = program.command(bundle, "--allow-unsigned", "--cells", cells, "--input")
+
+    def start(*rows: str) -> subprocess.Popen[str]:
+        with out.open("w") as said:
+            run = subprocess.Popen([*command, pipe], stdout=said, stderr=subprocess.PIPE, text=True)
+        with pipe.open("w") as writer:
+            writer.writelines(rows)
+        return run
+
+    before = ["4.5,-1.25,25\n", "\n", *lines[1:40], "x" * 2000 + "\n"]
+    run = start(*before, *lines, lines[0])
+    last = in_python(session, columns)[1].cycle_count[-1]
+    until = time.monotonic() + 30
+    while f'"cycle_count": {last - 1},' not in out.read_text():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    run.send_signal(signal.SIGTERM)
+    _, noted = run.communicate(timeout=30)
+    assert run.returncode == 0
+    assert noted.count("lines before the header are passed over") == 1
+    assert f"{len(before)} lines malformed" in noted
+    told = read(out.read_text())
+    assert worst(told, in_python(session, columns)[1][: len(told)]) <= TOLERANCE
+
+    run = start(lines[1], "test_time_second,voltage_volt\n")
+    _, noted = run.communicate(timeout=30)
+    assert (run.returncode, "must name current_ampere" in noted) == (64, True)
+    rows = tmp_path / "rows.csv"
+    rows.write_text("".join(lines[1:]))
+    assert subprocess.run([*command, rows], capture_output=True).returncode == 64
 
 
 def test_what_cannot_be_told_or_read_ends_the_program(
@@ -213,18 +254,30 @@ def test_state_that_was_there_and_is_no_more_is_refused(
     assert program.run(bundle, *options, text=text).stdout == said
 
 
+def test_state_of_another_version_is_refused_as_such(
+    program: Program, bundle: Path, cells: Path, state: Path
+) -> None:
+    """Also where only one slot was ever written."""
+    options = ("--allow-unsigned", "--cells", cells, "--state", state)
+    assert program.run(bundle, *options, text=to_csv(made_up_columns(1))).returncode == 0
+    (slot,) = state.iterdir()
+    body = b"FCSTATE2" + slot.read_bytes()[8:-32]
+    slot.write_bytes(body + hashlib.sha256(body).digest())
+    run = program.run(bundle, *options)
+    assert run.returncode == 65
+    assert "another version" in run.stderr
+
+
 def test_a_cell_that_has_fallen_silent_is_told_of(
     program: Program, bundle: Path, cells: Path
 ) -> None:
-    """One row whose clock has leapt ahead holds back those after it."""
+    """A leap of the clock by less than has to be confirmed holds back the rows after it."""
     lines = to_csv(made_up_columns(12)).splitlines()
     assert len(lines) > 1200
-    lines.insert(100, ",".join(["3e9", *lines[100].split(",")[1:]]))
+    lines.insert(100, ",".join(["2e6", *lines[100].split(",")[1:]]))
     run = program.run(bundle, "--allow-unsigned", "--cells", cells, text="\n".join(lines))
     assert run.returncode == 0
-    assert (
-        "the last 1000 rows of cell-1 were not used; its latest time is 3000000000 s" in run.stderr
-    )
+    assert "the last 1000 rows of cell-1 were not used; its latest time is 2000000 s" in run.stderr
 
 
 def test_a_state_that_cannot_be_kept_is_not_told(

@@ -241,6 +241,35 @@ def test_a_state_of_another_bundle_is_refused(session: Session) -> None:
         session.restore(dump(arrays | {"header": np.frombuffer(header, np.uint8)}))
 
 
+def test_a_state_of_another_version_is_refused_as_such(session: Session) -> None:
+    arrays = load(_saved(session))
+    header = json.loads(arrays["header"].tobytes())
+    header["version"] -= 1
+    del header["counter"]["leapt"]  # as older ones are
+    altered = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    with pytest.raises(ReadError, match="another format version"):
+        session.restore(dump(arrays | {"header": altered}))
+
+
+def test_saved_in_the_middle_of_a_leap(session: Session) -> None:
+    columns = made_up_columns(5)
+    n = len(columns["test_time_second"])
+    columns["cycle_count"] = np.arange(n) * 5 // n + 1.0
+    columns["cycle_count"][n // 2 :] += 3000
+    columns["test_time_second"][n // 3 :] += 60 * 86400.0
+    columns["test_time_second"][n // 4] = 3e9
+    stream = session.stream(SPEC)
+    whole = stream.push(columns) + stream.close()
+    assert stream.faults.dropped == (0, 0, 2, 0, 0)
+    stream, found = session.stream(SPEC), []
+    cuts = sorted(at + k for at in (n // 2, n // 3, n // 4) for k in (0, 1, 2))
+    for low, high in pairwise([0, *cuts, n]):
+        stream = session.restore(stream.save())
+        found += stream.push({name: column[low:high] for name, column in columns.items()})
+    same(found + stream.close(), whole, 1e-5)
+    assert stream.faults.dropped == (0, 0, 2, 0, 0)
+
+
 @settings(max_examples=40, deadline=None)
 @given(where=st.floats(0, 1), bit=st.integers(0, 7))
 def test_a_damaged_state_is_refused_or_the_same(session: Session, where: float, bit: int) -> None:
@@ -283,6 +312,7 @@ def test_a_state_is_small(session: Session) -> None:
     [
         {"count": float("nan")}, {"count": 1.5}, {"count": -5}, {"count": 10**30},
         {"nominal_capacity_ah": -1.0}, {"discharged_ah": float("inf")}, {"recorded": 7},
+        {"given": 1}, {"leapt": -1}, {"leapt": 10**8}, {"leapt": 0.5},
     ],
     ids=str,
 )  # fmt: skip
@@ -298,7 +328,8 @@ def test_a_state_with_an_impossible_counter(session: Session, changes: dict[str,
 @pytest.mark.parametrize(
     "changes",
     [
-        {"dropped": [-1, 0, 0, 0]}, {"dropped": [0]}, {"dropped": 3}, {"masked": [True, 0, 0]},
+        {"dropped": [-1, 0, 0, 0, 0]}, {"dropped": [0] * 4}, {"leapt_second": "far"},
+        {"dropped": 3}, {"masked": [True, 0, 0]},
         {"gaps": None}, {"gaps": 0.5}, {"last_second": "soon"}, {"discharged_second": None},
         {"reading": [float("inf")] * 4}, {"changed_second": [None] * 4},
     ],

@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::int64_t kNone = -1;
 constexpr double kMostCycles = 1e7;
+constexpr std::int64_t kLeapCycles = 1000;  // fadecast.cell.faults
 
 struct Writer {
   Bytes out;
@@ -86,8 +87,10 @@ std::int64_t Cell::number(const Row& row, const Sample& sample) {
     if (!row.numbered) count_ = std::max(count_, static_cast<std::int64_t>(bundle.first_cycle));
   }
   if (numbered_) {
-    if (row.cycle_count >= 0 && row.cycle_count <= kMostCycles)
-      count_ = std::max(count_, static_cast<std::int64_t>(row.cycle_count));
+    if (row.cycle_count >= 0 && row.cycle_count <= kMostCycles) {
+      const auto count = static_cast<std::int64_t>(row.cycle_count);
+      if (believes(count)) count_ = std::max(count_, count);
+    }
     return count_;
   }
   const double current = sample.values[2], duration = sample.values[0];
@@ -100,6 +103,15 @@ std::int64_t Cell::number(const Row& row, const Sample& sample) {
   if (duration <= bundle.gap_second) discharged_ah_ += 0.5 * (drain + before) * duration / 3600.0;
   current_ampere_ = current;
   return count_;
+}
+
+// Whether a recorded number does not leap, or confirms the leap before it.
+bool Cell::believes(std::int64_t count) {
+  const bool agrees = leapt_ > 0 && count >= leapt_ && count <= leapt_ + kLeapCycles;
+  const bool believed = given_ == 0 || agrees || count <= count_ + kLeapCycles;
+  given_ = 1;
+  leapt_ = believed ? 0 : count;
+  return believed;
 }
 
 void Cell::fold() {
@@ -126,7 +138,8 @@ template <typename Visitor>
 void Cell::visit(Visitor* visitor) {
   for (Floats* values : {&spec_.window, &spec_.design}) visitor->floats(*values);
   visitor->number(screen_);
-  for (std::int64_t* value : {&count_, &numbered_, &open_cycle_, &last_cycle_})
+  for (std::int64_t* value :
+       {&count_, &numbered_, &given_, &leapt_, &open_cycle_, &last_cycle_})
     visitor->number(*value);
   for (double* value : {&discharged_ah_, &began_ah_, &current_ampere_}) visitor->number(*value);
   for (Floats* values : {&waiting_, &waiting_observed_, &summary_, &values_, &observed_, &memory_})

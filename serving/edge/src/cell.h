@@ -41,6 +41,7 @@ class Cell {
 
  private:
   std::int64_t number(const Row& row, const Sample& sample);
+  bool believes(std::int64_t count);
   void fold();
   const Forecast* finish();
 
@@ -51,7 +52,7 @@ class Cell {
   Session* session_;
   Screen screen_;
   // The counter: fadecast.cell.cycles.CycleCounter.
-  std::int64_t count_ = 0, numbered_ = -1;
+  std::int64_t count_ = 0, numbered_ = -1, given_ = 0, leapt_ = 0;
   double discharged_ah_ = 0, began_ah_ = 0, current_ampere_ = 0;
   // The open cycle: samples that wait to be folded, and the state before them.
   std::int64_t open_cycle_ = -1, last_cycle_ = -1;

@@ -32,6 +32,12 @@ Feed::Feed(const std::string& header)
   }
 }
 
+bool Feed::is_header(const std::string& line) {
+  const std::vector<std::string> fields = split_csv(line);
+  return std::find_first_of(fields.begin(), fields.end(), kNames.begin(), kNames.end()) !=
+         fields.end();
+}
+
 bool Feed::again(const std::string& line) const {
   if (line.find(kNames[kTime]) == std::string::npos) return false;
   const std::vector<std::string> fields = split_csv(line);

@@ -14,6 +14,9 @@ class Feed {
   // Throws Error(kUsage) for a header without time, voltage or current, or with a name misspelt.
   explicit Feed(const std::string& header);
 
+  // Whether a line names a column that is known, and so is a header, a good one or not.
+  static bool is_header(const std::string& line);
+
   bool names_cells() const { return names_cells_; }
   bool numbered() const { return blank_.numbered; }
   // The columns that are not looked at, for a message.

@@ -108,10 +108,11 @@ void print(const Cell& cell, const Forecast& forecast, const Bundle& bundle) {
   }
   const Screen& screen = cell.screen();
   const std::pair<const char*, std::int64_t> counts[] = {
-      {"unusable", screen.dropped[kUnusable]},      {"late", screen.dropped[kLate]},
-      {"spiking", screen.dropped[kSpiking]},        {"stuck", screen.dropped[kStuck]},
-      {"masked_temperature", screen.masked[0]},     {"masked_pressure", screen.masked[1]},
-      {"masked_strain", screen.masked[2]},          {"gaps", screen.gaps}};
+      {"unusable", screen.dropped[kUnusable]},  {"late", screen.dropped[kLate]},
+      {"leaping", screen.dropped[kLeaping]},    {"spiking", screen.dropped[kSpiking]},
+      {"stuck", screen.dropped[kStuck]},        {"masked_temperature", screen.masked[0]},
+      {"masked_pressure", screen.masked[1]},    {"masked_strain", screen.masked[2]},
+      {"gaps", screen.gaps}};
   line += ", \"faults\": {";
   for (const auto& [what, count] : counts)
     line += std::string(what == counts[0].first ? "\"" : ", \"") + what + "\": " +
@@ -141,7 +142,9 @@ class Program {
     }
   }
 
-  void run(int file) {
+  // With `joins` the input may have begun before the program: it waits for a header.
+  void run(int file, bool joins) {
+    joins_ = joins;
     Lines lines(file);
     std::string line;
     watchdog_.ready();
@@ -181,6 +184,13 @@ class Program {
   }
 
   void take(const std::string& line) {
+    if (!feed_ && joins_ && !Feed::is_header(line)) {
+      if (!waited_)
+        std::fprintf(stderr, "fadecast-edge: lines before the header are passed over\n");
+      waited_ = true;
+      ++malformed_;
+      return;
+    }
     if (!feed_) return begin(line);
     if (feed_->again(line)) return;
     std::string cell_id;
@@ -219,6 +229,7 @@ class Program {
   std::map<std::string, Lane> lanes_;
   std::unique_ptr<Feed> feed_;
   Watchdog watchdog_;
+  bool joins_ = false, waited_ = false;
   std::uint64_t malformed_ = 0, strangers_ = 0;
 };
 
@@ -240,10 +251,11 @@ void time_steps(Session* session) {
 void on_signal(int) { g_stop = 1; }
 
 // A named pipe is opened for writing too: so it waits for no writer, and does not end with one.
-int open_input(const std::string& path) {
+int open_input(const std::string& path, bool* is_pipe) {
   struct stat about {};
   const bool there = stat(path.c_str(), &about) == 0 && !S_ISDIR(about.st_mode);
-  const int way = there && S_ISFIFO(about.st_mode) ? O_RDWR : O_RDONLY;
+  *is_pipe = there && S_ISFIFO(about.st_mode);
+  const int way = *is_pipe ? O_RDWR : O_RDONLY;
   const int file = there ? open(path.c_str(), way | O_CLOEXEC) : -1;
   if (file < 0) throw Error(kUsage, path + " cannot be read");
   return file;
@@ -274,7 +286,9 @@ void start_and_run(const Options& options) {
     return say(text + runtime.version() + "\n");
   }
   Program program(options, &session);
-  program.run(options.input.empty() ? STDIN_FILENO : open_input(options.input));
+  bool joins = false;
+  const int file = options.input.empty() ? STDIN_FILENO : open_input(options.input, &joins);
+  program.run(file, joins);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "screen.h"
 
+#include <algorithm>
+
 namespace fadecast {
 namespace {
 
@@ -13,9 +15,27 @@ constexpr Range kSecond{0, 3.2e9}, kVolt{-10, 10}, kAmpere{-2000, 2000};
 constexpr Range kSensor[kSensors] = {{-60, 250}, {0, 1e9}, {-0.2, 0.2}};
 // fadecast.cell.faults
 constexpr double kSpikeSecond = 30, kStuckSecond = 6 * 3600.0, kGapSecond = 3600;
+constexpr double kLeapSecond = 30 * 86400.0;
 constexpr double kJump[1 + kSensors] = {1.0, 20.0, 2e6, 5e-3};
 
 }  // namespace
+
+Screen::Time Screen::clock(double second) {
+  const double leapt = leapt_second;
+  leapt_second = NAN;
+  if (std::isnan(latest_second)) first_second = second;
+  const bool alone = latest_second == first_second;  // false for NaN, as all below is
+  const bool agrees = second - leapt > 0 && second - leapt <= kLeapSecond;
+  if (!agrees) {
+    if (second - latest_second > kLeapSecond || (alone && latest_second - second > kLeapSecond)) {
+      leapt_second = second;
+      return kLeap;
+    }
+    if (second <= latest_second) return kNotLater;
+  }
+  latest_second = second;
+  return kLater;
+}
 
 Screen::Verdict Screen::watch(std::size_t channel, double value, double interval) {
   const double before = reading[channel];
@@ -29,14 +49,16 @@ bool Screen::admit(const Row& row, Sample* sample) {
   const auto drop = [this](RowFault fault) { return ++dropped[fault], false; };
   if (!kSecond.holds(row.second) || !kVolt.holds(row.volt) || !kAmpere.holds(row.ampere))
     return drop(kUnusable);
-  if (row.second <= latest_second) return drop(kLate);
-  const double interval = std::isnan(latest_second) ? 0.0 : row.second - latest_second;
-  latest_second = row.second;
+  const double before = std::isnan(latest_second) ? row.second : latest_second;
+  const Time time = clock(row.second);
+  if (time != kLater) return drop(time == kLeap ? kLeaping : kLate);
+  // 0 after a first time that was wrong
+  const double interval = std::max(row.second - before, 0.0);
   if (row.ampere < 0 && interval <= kGapSecond) discharged_second += interval;
   const Verdict volt = watch(0, row.volt, interval);
   if (volt != kGood) return drop(volt == kSpike ? kSpiking : kStuck);
 
-  const double duration = std::isnan(last_second) ? 0.0 : row.second - last_second;
+  const double duration = std::isnan(last_second) ? 0.0 : std::max(row.second - last_second, 0.0);
   last_second = row.second;
   gaps += duration > kGapSecond;
   *sample = Sample();

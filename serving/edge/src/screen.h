@@ -23,11 +23,12 @@ struct Sample {
   std::array<float, 1 + kSensors> observed{};
 };
 
-enum RowFault { kUnusable, kLate, kSpiking, kStuck, kRowFaults };
+enum RowFault { kUnusable, kLate, kLeaping, kSpiking, kStuck, kRowFaults };
 
 // What is remembered of the rows before, and how many were not used.
 struct Screen {
-  double last_second = NAN, latest_second = NAN, discharged_second = 0;
+  double last_second = NAN, first_second = NAN, latest_second = NAN, leapt_second = NAN;
+  double discharged_second = 0;
   std::array<double, 1 + kSensors> reading{NAN, NAN, NAN, NAN};
   std::array<double, 1 + kSensors> changed_second{};
   std::array<std::int64_t, kRowFaults> dropped{};
@@ -45,6 +46,8 @@ struct Screen {
 
  private:
   enum Verdict { kGood, kSpike, kStill };
+  enum Time { kLater, kNotLater, kLeap };
+  Time clock(double second);
   Verdict watch(std::size_t channel, double reading, double interval);
 };
 

@@ -10,9 +10,9 @@
 namespace fadecast {
 namespace {
 
-// "FCSTATE2", sequence, owner, the state, SHA-256 of all before.
-constexpr char kMagic[] = "FCSTATE2";
-constexpr std::size_t kMagicSize = 8, kSequenceSize = 8, kHashSize = 32;
+// "FCSTATE" and the version, sequence, owner, the state, SHA-256 of all before.
+constexpr char kMagic[] = "FCSTATE3";
+constexpr std::size_t kMagicSize = 8, kFamilySize = 7, kSequenceSize = 8, kHashSize = 32;
 constexpr std::size_t kLargest = 1u << 20;
 
 void sync_folder(const std::string& folder) {
@@ -37,10 +37,13 @@ std::optional<Bytes> Slots::load() {
   for (std::uint64_t slot = 0; slot < 2; ++slot) {
     if (access(path(slot).c_str(), F_OK) != 0) continue;
     const Bytes data = read_file(path(slot), kLargest, kNoSpace);
-    if (data.size() < head + kHashSize || std::memcmp(data.data(), kMagic, kMagicSize) != 0) continue;
+    if (data.size() < head + kHashSize || std::memcmp(data.data(), kMagic, kFamilySize) != 0) continue;
     const std::size_t body = data.size() - kHashSize;
     const auto found = sha256(data.data(), body);
     if (std::memcmp(found.data(), data.data() + body, kHashSize) != 0) continue;
+    if (std::memcmp(data.data(), kMagic, kMagicSize) != 0)
+      throw Error(kRefused, path(slot) + " is of another version of this program; without the cell's "
+                                         "two files it begins anew");
     std::uint64_t sequence;
     std::memcpy(&sequence, data.data() + kMagicSize, sizeof sequence);
     if (sequence % 2 != slot) continue;

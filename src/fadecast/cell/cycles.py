@@ -1,8 +1,10 @@
 """The one causal rule that says where a cycle ends.
 
-Where the data carry ``cycle_count`` it is used as it is. Where they do not (a vehicle), a cycle has
-run once one nominal capacity has been discharged since it began, and the next charge begins the
-next one. The rule looks only backwards, so a stream and a whole record are cut at the same samples.
+Where the data carry ``cycle_count`` it is used as it is, but for one that leaps: more than
+``LEAP_CYCLES`` above the present cycle it counts as missing, until the next number agrees, that is
+lies not below it and within ``LEAP_CYCLES`` of it. Where they do not (a vehicle), a cycle has run
+once one nominal capacity has been discharged since it began, and the next charge begins the next
+one. The rule looks only backwards, so a stream and a whole record are cut at the same samples.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fadecast.cell.columns import COLUMNS
-from fadecast.cell.faults import GAP_SECOND, Screen
+from fadecast.cell.faults import GAP_SECOND, LEAP_CYCLES, Screen
 from fadecast.cell.samples import CHANNELS, Samples, to_numbers, to_samples
 from fadecast.errors import CheckError
 
@@ -24,6 +26,8 @@ CHARGE_RATE: Final = 0.01
 
 FIRST_CYCLE: Final = 1
 """Number of the first cycle where the data do not number theirs."""
+
+Bools = NDArray[np.bool_]
 
 _DURATION, _CURRENT = CHANNELS.index("duration_second"), CHANNELS.index("current_ampere")
 
@@ -42,6 +46,8 @@ class CycleCounter:
         began_ah: ``discharged_ah`` when the present cycle began.
         current_ampere: current of the last sample.
         screen: what is remembered of the rows, and which were not used.
+        given: whether a recorded count was ever read; the first one is believed.
+        leapt: the recorded count before, if it leapt and waits to be confirmed; else 0.
         went_back: samples so far whose recorded count was below one before them.
     """
 
@@ -52,6 +58,8 @@ class CycleCounter:
     began_ah: float = 0.0
     current_ampere: float = 0.0
     screen: Screen = field(default_factory=Screen)
+    given: bool = False
+    leapt: int = 0
     went_back: int = 0
 
     def number(self, columns: Mapping[str, NDArray[Any]]) -> tuple[Samples, NDArray[np.int64]]:
@@ -125,14 +133,34 @@ class CycleCounter:
         return count
 
     def _as_recorded(self, recorded: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Never going back; a missing (NaN) or impossible number takes the one before it."""
+        """Never going back; a number that is missing (NaN), impossible or leaps takes the one
+        before it."""
         column = COLUMNS["cycle_count"]
         known = (recorded >= column.low) & (recorded <= column.high)
-        count = np.maximum(np.where(known, recorded, 0.0).astype(np.int64), self.count)
+        whole = np.where(known, recorded, 0.0).astype(np.int64)
+        known[known] = self._believed(whole[known])
+        count = np.maximum(np.where(known, whole, 0), self.count)
         count = np.maximum.accumulate(count)
         self.count = int(count[-1])
         self.went_back += int(np.sum(recorded[known] < count[known]))
         return count
+
+    def _believed(self, recorded: NDArray[np.int64]) -> Bools:
+        """``(n,)`` which of the next numbers do not leap, or confirm the leap before them."""
+        believed = np.ones(len(recorded), np.bool_)
+        if not len(recorded):
+            return believed
+        start = self.count if self.given else max(self.count, int(recorded[0]))
+        self.given = True
+        steps = np.diff(np.maximum.accumulate(np.concatenate([[start], recorded])))
+        if not self.leapt and (steps <= LEAP_CYCLES).all():
+            return believed
+        for place, count in enumerate(recorded.tolist()):  # seldom: one by one
+            agrees = 0 < self.leapt <= count <= self.leapt + LEAP_CYCLES
+            believed[place] = agrees or count <= start + LEAP_CYCLES
+            self.leapt = 0 if believed[place] else count
+            start = max(start, count) if believed[place] else start
+        return believed
 
 
 def assign_cycles(

@@ -29,7 +29,7 @@ OBSERVED: Final = ("sample", *SENSOR_COLUMNS)
 BEGIN: Final = Screen()
 """Before the first row of a cell."""
 
-Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ def to_samples(columns: Mapping[str, NDArray[Any]], *, screen: Screen = BEGIN) -
 
     A row is dropped if its time, voltage or current is not finite or out of the range of
     ``cell.columns.COLUMNS``, or if its time is not later than every row kept before it (a
-    duplicate, or a clock that went back), or if its voltage spikes or is stuck (``cell.faults``). A
+    duplicate, or a clock that went back) or leaps, or if its voltage spikes or is stuck
+    (``cell.faults``). A
     sensor reading that is not finite, out of range, spiking or stuck is masked and the row stays.
     Rows may come in any chunks: pass the previous chunk's ``screen`` and the samples are those of
     the whole.
@@ -89,13 +90,16 @@ def to_samples(columns: Mapping[str, NDArray[Any]], *, screen: Screen = BEGIN) -
         lengths = {name: len(column) for name, column in rows.items()}
         raise CheckError(f"columns differ in length: {lengths}")
 
-    clocked, usable, later = _in_time(rows, screen)
+    usable = np.logical_and.reduce([_in_range(name, rows[name]) for name in REQUIRED])
+    now, late, leaping = screen.clock(rows[REQUIRED[0]][usable])
+    clocked = usable.copy()
+    clocked[usable] = ~(late | leaping)
     time, voltage, current = (rows[name][clocked] for name in REQUIRED)
     before = screen.latest_second
-    interval = np.diff(time, prepend=time[:1] if np.isnan(before) else before)
+    interval = _passed(time, time[:1] if np.isnan(before) else before)
     drained = np.where((current < 0) & (interval <= GAP_SECOND), interval, 0.0)
     drained = np.cumsum(np.concatenate([[screen.discharged_second], drained]))[1:]
-    now, spiking, stuck = screen.watch(0, voltage, interval, drained)
+    now, spiking, stuck = now.watch(0, voltage, interval, drained)
     good = ~(spiking | stuck)
     kept = clocked.copy()
     kept[clocked] = good
@@ -106,7 +110,7 @@ def to_samples(columns: Mapping[str, NDArray[Any]], *, screen: Screen = BEGIN) -
     values[:, 1], values[:, 2] = voltage[good], current[good]
     kept_time = time[good]
     start = kept_time[:1] if np.isnan(screen.last_second) else screen.last_second
-    duration = np.diff(kept_time, prepend=start)
+    duration = _passed(kept_time, start)
     values[:, 0] = duration
     masked = [0] * len(SENSOR_COLUMNS)
     for place, name in enumerate(SENSOR_COLUMNS):
@@ -123,23 +127,18 @@ def to_samples(columns: Mapping[str, NDArray[Any]], *, screen: Screen = BEGIN) -
         masked[place] = int(np.sum(~seen))
     if len(time):
         now = replace(
-            now, latest_second=float(time[-1]), discharged_second=float(drained[-1]),
+            now, discharged_second=float(drained[-1]),
             last_second=float(kept_time[-1]) if len(kept_time) else screen.last_second,
         )  # fmt: skip
-    faults = ~usable, usable & ~later, spiking, stuck & ~spiking
+    faults = ~usable, late, leaping, spiking, stuck & ~spiking
     counts = tuple(int(fault.sum()) for fault in faults)
     now = now.count(counts, tuple(masked), int(np.sum(duration > GAP_SECOND)))
     return Samples(values, observed, kept, now)
 
 
-def _in_time(rows: Mapping[str, NDArray[np.float64]], screen: Screen) -> tuple[Bools, Bools, Bools]:
-    """``(n_rows,)`` usable and later than all usable rows before; usable; later."""
-    usable = np.logical_and.reduce([_in_range(name, rows[name]) for name in REQUIRED])
-    time = rows[REQUIRED[0]]
-    start = -np.inf if np.isnan(screen.latest_second) else screen.latest_second
-    latest = np.maximum.accumulate(np.concatenate([[start], np.where(usable, time, -np.inf)]))
-    later = time > latest[:-1]
-    return usable & later, usable, later
+def _passed(time: Floats, start: Floats | float) -> Floats:
+    """``(n,)`` s since the time before; 0 where a first time that was wrong is left."""
+    return np.maximum(np.diff(time, prepend=start), 0.0)
 
 
 def to_numbers(name: str, column: NDArray[Any]) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fadecast.runtime.session import Session
 
 FORMAT: Final = "fadecast-stream"
-VERSION: Final = 2
+VERSION: Final = 3
 _SAVED: Final = ("summary", "values", "observed", "open_cycle", "memory", "last_cycle")
 _FIX: Final = "Replay the cell's history into a new stream"
 
@@ -126,14 +126,13 @@ class Stream:
         try:
             arrays = load(saved)
             header = json.loads(arrays["header"].tobytes())
-            known = header["format"] == FORMAT and header["version"] == VERSION
+            if (header["format"], header["version"]) != (FORMAT, VERSION):
+                raise ReadError("the saved stream has another format version", fix=_FIX)
             fingerprint = header["fingerprint"]
             spec = CellSpec(**header["spec"])
             counter = _counter(header["counter"], spec)
         except (ValueError, KeyError, TypeError, RecursionError, CheckError) as error:
             raise ReadError(f"the saved stream is damaged ({error})", fix=_FIX) from None
-        if not known:
-            raise ReadError("the saved stream has another format version", fix=_FIX)
         if fingerprint != session.fingerprint:
             raise BundleError(
                 f"the stream was saved with bundle {str(fingerprint)[:12]}…, "
@@ -164,16 +163,19 @@ def _to_json(value: Any) -> Any:
 def _counter(saved: Mapping[str, Any], spec: CellSpec) -> CycleCounter:
     values = dict(saved)
     screen = _screen(values.pop("screen"))
-    numbers = [value for key, value in values.items() if key != "recorded"]
+    numbers = [value for key, value in values.items() if key not in ("recorded", "given")]
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
         raise TypeError("its counter is not made of numbers")
     if values["nominal_capacity_ah"] != spec.nominal_capacity_ah:
         raise ValueError("its counter is of another cell")
     if values["recorded"] not in (None, True, False):
         raise TypeError("its counter does not say whether cycles are numbered")
-    count, most = values["count"], COLUMNS["cycle_count"].high
-    if not (isinstance(count, int) and 0 <= count <= most + 1):
-        raise ValueError(f"count of its counter is {count!r}")
+    if type(values["given"]) is not bool:
+        raise TypeError("its counter does not say whether a cycle was numbered")
+    most = COLUMNS["cycle_count"].high
+    for name, limit in (("count", most + 1), ("leapt", most)):
+        if not (type(values[name]) is int and 0 <= values[name] <= limit):
+            raise ValueError(f"{name} of its counter is {values[name]!r}")
     return CycleCounter(**values, screen=screen)
 
 

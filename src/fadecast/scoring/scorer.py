@@ -141,7 +141,7 @@ class Scorer:
             elif dropped > given / 2:
                 self.problems[cell_id] = (
                     f"{dropped} of {given} rows were not usable (not finite, out of range of s, V "
-                    "and A, or time that does not rise)"
+                    "and A, or time that does not rise, or leaps)"
                 )
             elif went_back := self._fleet.counters[lane].went_back:
                 self.problems[cell_id] = (
