@@ -26,7 +26,7 @@ FAR: Final = 200
 AHEAD: Final = 100
 RELEASE: Final = 0.5
 """Both chosen on validation designs: ``python -m benchmarks.assb`` shows by what."""
-THRESHOLDS: Final = np.geomspace(1e-3, 0.99, 200)
+THRESHOLDS: Final = np.geomspace(0.01, 0.99, 400)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Alarms:
 
         An alarm is false if it begins where no pressure-related failure follows within ``FAR``
         cycles. A failure is announced in time by an alarm that begins ``LEAD`` to ``FAR`` cycles
-        before it.
+        before it; of one between two check-ups, ``LEAD`` before the first cycle that it may have
+        been. All failures count, also those too early to be announced.
 
         Args:
             rows: all cycles at which a cell is known alive.
@@ -85,15 +86,14 @@ class Alarms:
         """
         first = np.diff(rows.cell, prepend=-1) != 0
         concerned = rows.by_pressure
-        counted = concerned & (rows.time > LEAD)
         groups = {"all": np.ones(len(concerned), bool)}
         groups |= {cause: rows.cause == CAUSES.index(cause) for cause in PRESSURE_CAUSES}
         groups |= {str(anode): rows.anode == anode for anode in np.unique(rows.anode)}
         groups = {
-            name: counted & group for name, group in groups.items() if (counted & group).any()
+            name: concerned & group for name, group in groups.items() if (concerned & group).any()
         }
         nothing = (rows.left > FAR) | ~concerned[rows.cell]
-        in_time = (rows.left >= LEAD) & (rows.left <= FAR)
+        in_time = (rows.after[rows.cell] + 1 - rows.cycle >= LEAD) & (rows.left <= FAR)
         false, standing, told = [], [], []
         for threshold in THRESHOLDS:
             on = stands(risk, first, threshold, release)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from benchmarks import _common
 from benchmarks._alarms import AHEAD, LEAD, RELEASE, THRESHOLDS, Alarms, Curve, lead, lead_at
-from benchmarks._cells import Array, Rows
+from benchmarks._cells import Array, Ints, Rows
 from benchmarks._contest import Contest
-from benchmarks._judging import Figures
+from benchmarks._judging import DRAWS, Figures
 from benchmarks._networks import Forecast
 from benchmarks._watch import NOW, heard, opponents
+from fadecast.cell.life import PRESSURE_CAUSES
 from fadecast.forecast.forecast import HORIZONS
 
 RELEASES: Final = (1.0, 0.7, 0.5, 0.35, 0.25)
@@ -27,27 +30,55 @@ def announced(contest: Contest, network: Forecast, given: str) -> tuple[Figures,
     held, rows = contest.every_held, contest.every
     risk, ours = heard(contest, network, given)
     show_choice(held, risk)
-    before, after = (Alarms.of(r, x[:, NOW]).curve() for r, x in ((held, risk), (rows, ours)))
+    before, own = (Alarms.of(r, x[:, NOW]) for r, x in ((held, risk), (rows, ours)))
     others = {name: best(rows, x) for name, x in opponents(contest).items()}
-    curves = {"network": after} | {name: curve for name, (curve, _) in others.items()}
+    after = own.curve()
+    curves = {"network": after} | {name: them.curve() for name, (them, _) in others.items()}
     releases = {"network": RELEASE} | {name: release for name, (_, release) in others.items()}
     show(curves, releases)
     figures = lead(after)
     for name, curve in curves.items():
         if name != "network":
             figures |= {f"{key}.{name}": value for key, value in lead(curve).items()}
-    return figures | chosen(before, after), curves
+    figures |= spans(own, others["trees_history"][0], contest.test.designs)
+    return figures | chosen(before.curve(), after), curves
 
 
-def best(rows: Rows, risk: Array) -> tuple[Curve, float]:
+def spans(own: Alarms, trees: Alarms, design: Ints) -> Figures:
+    """95 % intervals of ours and of ours minus the trees', designs drawn anew, printed; in every
+    draw either has the threshold that is quiet enough there."""
+    draw, units = np.random.default_rng(0), int(design.max()) + 1
+    found: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(DRAWS):
+        weight = np.bincount(draw.integers(0, units, units), minlength=units)[design].astype(float)
+        ours, theirs = (lead(alarms.curve(weight)) for alarms in (own, trees))
+        for key in ours.keys() & theirs.keys():
+            found.setdefault(key, []).append((ours[key], ours[key] - theirs[key]))
+    figures: Figures = {}
+    lines = []
+    for group in ("all", *PRESSURE_CAUSES):
+        values = [pair for pair in found.get(f"lead.{group}", []) if np.isfinite(pair).all()]
+        if len(values) <= DRAWS / 2:
+            continue
+        (low, lower), (high, higher) = np.quantile(values, (0.025, 0.975), axis=0)
+        head = f"lead.{group}"
+        figures |= {f"{head}.low": low, f"{head}.high": high}
+        figures |= {f"{head}.gain.low": lower, f"{head}.gain.high": higher}
+        lines.append([group, f"{low:.3f} … {high:.3f}", f"{lower:+.3f} … {higher:+.3f}"])
+    print("\nShares announced by the network, 95 % over designs, and minus those of trees_history")
+    _common.table(["", "network", "minus trees"], lines)
+    return {key: float(value) for key, value in figures.items()}
+
+
+def best(rows: Rows, risk: Array) -> tuple[Alarms, float]:
     """Alarms with the release that announces most, here and now, and that release."""
 
     def share(curve: Curve) -> float:
         at = curve.quiet()
         return -1.0 if at is None or "all" not in curve.told else float(curve.told["all"][at])
 
-    curves = [(Alarms.of(rows, risk, release).curve(), release) for release in RELEASES]
-    return max(curves, key=lambda one: share(one[0]))
+    found = [(Alarms.of(rows, risk, release), release) for release in RELEASES]
+    return max(found, key=lambda one: share(one[0].curve()))
 
 
 def chosen(held: Curve, test: Curve) -> Figures:

@@ -22,6 +22,7 @@ from fadecast.cell.store import Store
 from fadecast.cell.summaries import BINS, FIELDS, CycleSummaries
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.features import cycle_features, share_of_limit
+from fadecast.learn.split import design_of
 
 HORIZON: Final = 50
 EVERY: Final = 5
@@ -65,6 +66,12 @@ class Cells:
             if self.blind:
                 seen = CycleSummaries(seen.cycle_count, seen.values, seen.observed & ~_BLIND)
             yield CellSequence(record.metadata, seen, life)
+
+    @property
+    def designs(self) -> Ints:
+        """``(m,)`` which design each is of."""
+        names = [design_of(self.store.metadata(cell_id)) for cell_id in self.ids]
+        return np.unique(names, return_inverse=True)[1]
 
     def some(self, chosen: slice) -> Cells:
         return replace(self, ids=self.ids[chosen])

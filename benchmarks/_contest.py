@@ -37,13 +37,13 @@ TRUTH: Final = ("truth_trees", "truth_network")
 DEPTH: Final = "depth_trees"
 """Who is given one hidden state alone, how deep lithium has come: what seeing it would be worth."""
 NETWORKS: Final = (
-    "benchmarks/_networks.py", "benchmarks/_said.py", "src/fadecast/cell", "src/fadecast/network",
-    "src/fadecast/learn", "src/fadecast/forecast",
+    "benchmarks/_networks.py", "benchmarks/_said.py", "benchmarks/_cells.py", "src/fadecast/cell",
+    "src/fadecast/network", "src/fadecast/learn", "src/fadecast/forecast",
 )  # fmt: skip
 """Code that decides what a network says."""
 BUNDLES: Final = (
     "benchmarks/_networks.py", "benchmarks/_said.py", "benchmarks/_cells.py", "src/fadecast/cell",
-    "src/fadecast/runtime",
+    "src/fadecast/forecast", "src/fadecast/runtime",
 )  # fmt: skip
 """What a bundle says, which is named by its fingerprint."""
 CELLS: Final = ("benchmarks/_cells.py", "src/fadecast/learn/features.py", "src/fadecast/cell")

@@ -43,17 +43,19 @@ def confirm(contest: Contest, cells: Cells, network: Forecast, given: str) -> Fi
     ours, theirs = (Said.of(arrays) for arrays in said.values())
     found = ranking("network", ours, rows) | ranking(RIVAL, theirs, rows)
     figures = {f"fresh.{key}": value for key, value in found.items()}
-    print(f"\n{len(cells)} fresh designs: AUROC / average precision, at {len(rows)} cycles")
+    design = cells.designs
+    print(f"\n{len(cells)} fresh cells of {design.max() + 1} designs at {len(rows)} cycles:")
+    print("AUROC / average precision")
     parts = {"pooled": ""} | {f"cycle {n}": f".cycle{n}" for n in LANDMARKS}
     heads = [(f"{RISK}.auroc{part}", f"{RISK}.ap{part}") for part in parts.values()]
     _common.table(["", *parts], [
         [name, *(f"{found[f'{a}.{name}']:.3f} / {found[f'{b}.{name}']:.3f}" for a, b in heads)]
         for name in said
     ])  # fmt: skip
-    spans = gains([ours], {RIVAL: theirs}, rows)[RIVAL]
+    spans = gains([ours], {RIVAL: theirs}, rows, design)[RIVAL]
     for figure, (low, high) in zip(("auroc", "ap"), spans, strict=True):
         head = f"fresh.{RISK}.{figure}.gain"
         figures |= {f"{head}.low": float(low), f"{head}.high": float(high)}
     told = " / ".join(f"{low:+.4f} … {high:+.4f}" for low, high in spans)
-    print(f"The network minus {RIVAL}, pooled, 95 % over cells: {told}")
+    print(f"The network minus {RIVAL}, pooled, 95 % over designs: {told}")
     return figures

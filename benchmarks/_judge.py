@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._alarms import AHEAD, Alarms, lead
-from benchmarks._cells import Array, Rows, judged_rows
+from benchmarks._cells import Array, Ints, Rows, judged_rows
 from benchmarks._judging import DRAWS, Figures, Ranked, covered
 from benchmarks._said import PRESSURE, Said, told
 from fadecast.cell.life import PRESSURE_CAUSES
 from fadecast.forecast import metrics
 from fadecast.forecast.forecast import HORIZONS, Forecasts
 from fadecast.learn.dataset import CellSequence
+from fadecast.learn.split import design_of
 
 LANDMARK: Final = 100
 """Cycle at which the remaining life is judged."""
@@ -33,6 +34,7 @@ class Judged:
         flagged: ``(n,)`` whether its novelty is above 1.
         every: all ``k`` cycles at which a cell is known alive, after which alarms are looked at.
         ahead: ``(k,)`` risk of a pressure-related failure that decides of an alarm.
+        design: ``(m,)`` which design each cell is of.
     """
 
     rows: Rows
@@ -41,6 +43,7 @@ class Judged:
     flagged: NDArray[np.bool_]
     every: Rows
     ahead: Array
+    design: Ints
 
     @classmethod
     def of(cls, forecasts: Mapping[str, Forecasts], cells: Sequence[CellSequence]) -> Judged:
@@ -57,7 +60,9 @@ class Judged:
             ahead.append(forecast.risk[at, PRESSURE, HORIZONS.index(AHEAD)])
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         risk = np.concatenate(ahead).astype(np.float64)
-        return cls(rows, Said.of(found), found["valid"], found["flagged"], every, risk)
+        names = [design_of(cell.metadata) for cell in cells]
+        design = np.unique(names, return_inverse=True)[1]
+        return cls(rows, Said.of(found), found["valid"], found["flagged"], every, risk, design)
 
     @cached_property
     def kinds(self) -> NDArray[np.str_]:
@@ -128,7 +133,7 @@ def matched(own: Judged, other: Judged) -> tuple[Array, Array]:
 def differences(
     own: Judged, other: Judged, *, paired: bool, protocol: str | None = None
 ) -> dict[str, tuple[float, ...]]:
-    """``other`` − ``own`` of every figure, with the ends of its 95 % interval over cells.
+    """``other`` − ``own`` of every figure, with the ends of its 95 % interval over designs.
 
     Args:
         paired: whether both hold the same cells in the same order; else kinds are matched.
@@ -149,8 +154,8 @@ def differences(
     found = both(np.ones(len(own.kinds)), np.ones(len(other.kinds)))
     draws = []
     for _ in range(DRAWS):
-        first = _resampled(len(own.kinds), rng)
-        draws.append(both(first, first if paired else _resampled(len(other.kinds), rng)))
+        first = _resampled(own, rng)
+        draws.append(both(first, first if paired else _resampled(other, rng)))
     return {
         name: (value, *ends) for name, value in found.items()
         if np.isfinite(value) and (ends := _ends(name, draws)) is not None
@@ -158,9 +163,9 @@ def differences(
 
 
 def intervals(own: Judged) -> dict[str, tuple[float, float]]:
-    """95 % interval over cells of every figure that is decided."""
+    """95 % interval over designs of every figure that is decided."""
     rng = np.random.default_rng(0)
-    draws = [own.figures(_resampled(len(own.kinds), rng)) for _ in range(DRAWS)]
+    draws = [own.figures(_resampled(own, rng)) for _ in range(DRAWS)]
     return {
         name: ends for name, value in own.figures().items()
         if np.isfinite(value) and (ends := _ends(name, draws)) is not None
@@ -177,9 +182,11 @@ def _ends(name: str, draws: Sequence[Figures]) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _resampled(cells: int, rng: np.random.Generator) -> Array:
-    """How often each cell is drawn, with replacement."""
-    return np.bincount(rng.integers(0, cells, cells), minlength=cells).astype(np.float64)
+def _resampled(judged: Judged, rng: np.random.Generator) -> Array:
+    """``(m,)`` how often each cell's design is drawn, with replacement."""
+    designs = int(judged.design.max()) + 1
+    drawn = np.bincount(rng.integers(0, designs, designs), minlength=designs)
+    return drawn[judged.design].astype(np.float64)
 
 
 def _median(value: Array, weight: Array) -> float:

@@ -160,12 +160,14 @@ def gains(
     own: Sequence[Said],
     others: Mapping[str, Said],
     rows: Rows,
+    design: Ints,
     cycle: int | None = None,
     draws: int = DRAWS,
 ) -> dict[str, Array]:
-    """Ours minus each other's AUROC and average precision under cells drawn with replacement.
+    """Ours minus each other's AUROC and average precision under designs drawn with replacement.
 
     Args:
+        design: ``(m,)`` which design each cell is of: those of one fail alike.
         cycle: at this landmark alone.
 
     Returns:
@@ -176,11 +178,12 @@ def gains(
     label, cell = rows.label[known], rows.cell[known]
     ours = [Ranked(label, said.risk[known]) for said in own]
     theirs = {name: Ranked(label, said.risk[known]) for name, said in others.items()}
-    draw, cells = np.random.default_rng(0), np.unique(cell)
+    unit = design[cell]
+    draw, units = np.random.default_rng(0), np.unique(unit)
     found: dict[str, list[Array]] = {name: [] for name in others}
     for _ in range(draws):
-        chosen = draw.choice(cells, len(cells))
-        weight = np.bincount(chosen, minlength=cells.max() + 1)[cell].astype(np.float64)
+        chosen = draw.choice(units, len(units))
+        weight = np.bincount(chosen, minlength=units.max() + 1)[unit].astype(np.float64)
         mean = np.mean([ranked(weight) for ranked in ours], axis=0)
         for name, ranked in theirs.items():
             found[name].append(mean - ranked(weight))

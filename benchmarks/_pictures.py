@@ -172,7 +172,7 @@ def changes(
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(parts), frameon=False)
     figure.suptitle(
-        f"What worse sensors change: {cells}, 95 % over cells", fontsize="large", color=INK
+        f"What worse sensors change: {cells}, 95 % over designs", fontsize="large", color=INK
     )
     quiet(*panels)
     return figure

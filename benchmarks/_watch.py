@@ -39,13 +39,13 @@ def heard(contest: Contest, network: Forecast, given: str) -> list[Array]:
 def opponents(contest: Contest) -> dict[str, Array]:
     """``(n,)`` risk within ``AHEAD`` cycles after every cycle, by opponent."""
     blind = contest.kept(
-        "heard_blind", (_HERE, "benchmarks/_cells.py", *NETWORKS),
+        "heard_blind", (_HERE, *NETWORKS),
         lambda: heard_always(contest.blind(), contest.test.without_pressure(), contest.every),
         given=f"{contest.config.network} {contest.config.training}",
     )["risk"][:, NOW]  # fmt: skip
     trees, truth_trees = (
         contest.kept(f"heard_{name}", (_HERE, *TREES), lambda k=knows: boosted(contest, truth=k),
-                     given=f"{contest.parameters}")["risk"]
+                     given=f"{contest.parameters} {AHEAD}")["risk"]
         for name, knows in (("trees", False), ("truth_trees", True))
     )  # fmt: skip
     return {"network_blind": blind, "trees_history": trees, TRUTH[0]: truth_trees}

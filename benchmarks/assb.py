@@ -21,7 +21,7 @@ import numpy as np
 import fadecast
 from benchmarks import _common, _pictures
 from benchmarks._announced import announced
-from benchmarks._cells import HORIZON, Cells, Rows
+from benchmarks._cells import HORIZON, Cells, Ints, Rows
 from benchmarks._contest import BUNDLES, DEPTH, NETWORKS, QUICK, TRUTH, Contest, Effort
 from benchmarks._film import film
 from benchmarks._fresh import confirm
@@ -84,7 +84,7 @@ def main() -> None:
     figures = {k: v for n, many in said.items() for k, v in standing(n, many, rows).items()}
     figures |= ceilings(figures) | margins(figures, list(said))
     show_ranking(figures, [*said, "ceiling"])
-    figures |= show_gains(said, rows)
+    figures |= show_gains(said, rows, contest.test.designs)
     show_lives(figures, [*said, "ceiling"])
     figures |= show_calibration(over(networks, lambda one: calibration(one, rows)))
     figures |= watched | confirmed
@@ -262,17 +262,17 @@ def text(figures: Mapping[str, float], key: str) -> str:
     return f"{figures[key]:.3f}{spread}"
 
 
-def show_gains(said: Mapping[str, Sequence[Said]], rows: Rows) -> Figures:
-    """Print and return 95 % intervals of ours minus each opponent's, cells drawn anew."""
+def show_gains(said: Mapping[str, Sequence[Said]], rows: Rows, design: Ints) -> Figures:
+    """Print and return 95 % intervals of ours minus each opponent's, designs drawn anew."""
     others = {n: many[0] for n, many in said.items() if n not in NO_RIVALS}
-    found = gains(said["network"], others, rows)
+    found = gains(said["network"], others, rows, design)
     figures, lines = {}, []
     for name, quantiles in found.items():
         for figure, (low, high) in zip(("auroc", "ap"), quantiles, strict=True):
             figures[f"{RISK}.{figure}.gain.{name}.low"] = float(low)
             figures[f"{RISK}.{figure}.gain.{name}.high"] = float(high)
         lines.append([name, *(f"{low:+.4f} … {high:+.4f}" for low, high in quantiles)])
-    print("\nThe network minus each opponent, 95 % over cells")
+    print("\nThe network minus each opponent, 95 % over designs")
     _common.table(["", "AUROC", "average precision"], lines)
     trees = [name for name in others if name.startswith("trees_")]
     standings = {name: ranking(name, one, rows) for name, one in others.items()}
@@ -283,14 +283,14 @@ def show_gains(said: Mapping[str, Sequence[Said]], rows: Rows) -> Figures:
     for landmark in LANDMARKS:
         head = f"{RISK}.auroc.cycle{landmark}"
         best = max(others, key=lambda n: standings[n][f"{head}.{n}"])
-        one = gains(said["network"], {best: others[best]}, rows, landmark)
+        one = gains(said["network"], {best: others[best]}, rows, design, landmark)
         low, high = one[best][0]
         figures |= {f"{head}.gain.low": float(low), f"{head}.gain.high": float(high)}
         lines.append([f"cycle {landmark}", best, f"{low:+.4f} … {high:+.4f}"])
-    print("\nThe network minus the best opponent at a landmark, 95 % over cells")
+    print("\nThe network minus the best opponent at a landmark, 95 % over designs")
     _common.table(["", "opponent", "AUROC"], lines)
     best = max(trees, key=lambda n: standings[n][f"{RISK}.auroc.{n}"])
-    seeds = gains(said[SEEDED], {best: others[best]}, rows)[best][0]
+    seeds = gains(said[SEEDED], {best: others[best]}, rows, design)[best][0]
     print(f"The mean of {len(said[SEEDED])} trainings minus {best}, pooled: "
           f"{seeds[0]:+.4f} … {seeds[1]:+.4f}")  # fmt: skip
     return figures | {f"{RISK}.auroc.gain.seeds.{end}": float(value)

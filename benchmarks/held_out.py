@@ -92,7 +92,7 @@ def judged(config: TrainConfig, store: Store, folder: Path, quick: bool) -> Figu
             figures |= {f"{head}.{key}.low": low, f"{head}.{key}.high": high}
         rows.append([f"{part} ({len(cells)})", *(span(found, ends, key) for key in SHOWN)])
     print(f"\n{config.name}: {len(train)} cells to learn from; test cells of kinds held out and of")
-    print("others, 95 % over cells; novelty: share of forecasts above 1")
+    print("others, 95 % over designs; novelty: share of forecasts above 1")
     _common.table(["", *SHOWN], rows)
     return figures
 

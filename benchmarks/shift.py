@@ -6,9 +6,10 @@ them stand cells from elsewhere (training/populations/elsewhere.yaml: other prio
 instruments, kinds weighed as in the reference), the reference with sensor noise and drift doubled,
 and with its pressure sensor dead from the middle of every record on, or never there. All are scored
 from Parquet tables of cycle summaries, as `fadecast score` does. What each condition changes is
-told, with intervals over cells, of all cells and apart of those in vehicles and in the laboratory;
-for the sensors docs/figures/shift_pressure.svg draws it. Two conditions declare neither the fixture
-nor any pressure, with the sensor and without it: what it is worth where nothing is declared.
+told, with intervals over designs, of all cells and apart of those in vehicles and in the
+laboratory; for the sensors docs/figures/shift_pressure.svg draws it. Two conditions declare neither
+the fixture nor any pressure, with the sensor and without it: what it is worth where nothing is
+declared.
 
 `--bundle` is what is judged (default: the pretrained one). Quick: few cells and a network trained
 for seconds, which says that the line works and nothing of how well.
@@ -127,7 +128,7 @@ def judge_bundle(bundle: Path | None, count: int, quick: bool, folder: Path) -> 
         "at the lowest threshold that is false at most once in 5000 cycles of these cells. Changes"
     )
     print("are to the reference (elsewhere: kinds weighed as there; neither: to undeclared), 95 %")
-    print(f"over cells; none is told of fewer than {FEWEST} failures:")
+    print(f"over designs; none is told of fewer than {FEWEST} failures:")
     gaps = {}
     for part in PARTS:
         for name, other in others.items():
@@ -160,8 +161,7 @@ def members(judged: Judged, part: str | None) -> NDArray[np.bool_]:
 def failures(judged: Judged, part: str | None) -> dict[str, int]:
     """How many failures decide a figure, by its name: alarms by cause, lives at the landmark."""
     rows, inside = judged.rows, members(judged, part)
-    late = inside & (rows.time > LEAD)
-    found = {f"lead.{c}": int((late & (rows.cause == CAUSES.index(c))).sum())
+    found = {f"lead.{c}": int((inside & (rows.cause == CAUSES.index(c))).sum())
              for c in PRESSURE_CAUSES}  # fmt: skip
     seen = rows.cell[rows.cycle == LANDMARK]
     return found | {"rul.mdape.cycle100": int((inside & rows.failed)[seen].sum())}

@@ -133,7 +133,8 @@ def judged(
     left = rows.left * np.linspace(1.1, 1.5, len(kinds))
     yes = np.ones(len(kinds), bool)
     risks = np.array(risk)
-    return Judged(rows, Said(risks, left, 0.5 * left, 2 * left), yes, ~yes, rows, risks)
+    said = Said(risks, left, 0.5 * left, 2 * left)
+    return Judged(rows, said, yes, ~yes, rows, risks, np.arange(len(kinds)))
 
 
 def test_kinds_are_weighed_alike_and_those_of_one_side_not_at_all() -> None:

@@ -12,11 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import _announced, _networks, _watch
-from benchmarks._alarms import RATE, THRESHOLDS, Alarms, Curve, lead, lead_at, stands
-from benchmarks._cells import VIEWS, Cells, judged_rows, table
+from benchmarks._alarms import AHEAD, RATE, THRESHOLDS, Alarms, Curve, lead, lead_at, stands
+from benchmarks._cells import VIEWS, Cells, Rows, judged_rows, table
 from benchmarks._said import PRESSURE as PRESSURE_RISK
+from fadecast.cell.summaries import FIELDS
 from fadecast.forecast.forecast import HORIZONS, RISKS
 from tests.assb.made_up import PRESSURE, rows_of
+
+PRESSURE_FIELDS = np.array([name.startswith("pressure.") for name in FIELDS])
 
 
 def one_by_one(
@@ -55,9 +58,9 @@ def test_alarms_are_early_late_or_false() -> None:
     at = int(np.flatnonzero(THRESHOLDS <= 0.5)[-1])
     assert curve.false[at] == pytest.approx(2 / len(rows))
     assert curve.standing[at] == pytest.approx(4 / len(rows))
-    assert curve.failures == {"all": 2, "contact_loss": 2, "lithium": 1, "silicon": 1}
+    assert curve.failures == {"all": 3, "contact_loss": 3, "lithium": 1, "silicon": 2}
     assert {k: v[at] for k, v in curve.told.items()} == {
-        "all": 0.5, "contact_loss": 0.5, "lithium": 1.0, "silicon": 0.0,
+        "all": 1 / 3, "contact_loss": 1 / 3, "lithium": 1.0, "silicon": 0.0,
     }  # fmt: skip
     at_once = Alarms.of(rows, risk, release=1.0).curve()
     assert at_once.false[at] == pytest.approx(3 / len(rows))  # the waver is an alarm more
@@ -66,6 +69,22 @@ def test_alarms_are_early_late_or_false() -> None:
     assert quiet["lead.contact_loss"] == 0.0
     loud = replace(curve, false=np.ones_like(curve.false))
     assert lead(loud) == {}
+
+
+@pytest.mark.parametrize(
+    ("begins", "until", "told", "false"),
+    [(200, 400, 1, 0), (199, 400, 0, 1), (380, 400, 1, 0), (381, 400, 0, 0),
+     (370, 410, 1, 0), (381, 410, 0, 0)],
+)  # fmt: skip
+def test_an_alarm_is_in_time_from_200_to_20_cycles_before(
+    begins: int, until: int, told: int, false: int
+) -> None:
+    """Alive at 399; of a failure between check-ups the first cycle that it may have been counts."""
+    rows = rows_of([(399, until, PRESSURE)], every=1)
+    curve = Alarms.of(rows, np.where(rows.cycle >= begins, 0.9, 0.0)).curve()
+    at = int(np.flatnonzero(THRESHOLDS <= 0.9)[-1])
+    assert curve.told["all"][at] == told
+    assert curve.false[at] == pytest.approx(false / 399)
 
 
 def test_a_threshold_counts_as_quiet_if_all_higher_ones_are() -> None:
@@ -89,7 +108,8 @@ def wavering() -> tuple[Any, np.ndarray]:
 
 def test_an_opponent_has_the_release_that_serves_it_best() -> None:
     rows, risk = wavering()
-    curve, release = _announced.best(rows, risk)
+    alarms, release = _announced.best(rows, risk)
+    curve = alarms.curve()
     assert release < 0.66
     assert lead(curve)["lead.all"] == 1.0
     assert lead(Alarms.of(rows, risk, 1.0).curve())["lead.threshold"] > 0.8
@@ -137,3 +157,43 @@ def test_ours_and_trees_are_heard_after_every_cycle(cells: Cells) -> None:
     hidden = rows.cycle[:, None].astype(np.float32)
     told = _watch.asked(lambda x: x[:, -1].astype(float), cells, rows, hidden)
     np.testing.assert_array_equal(told, rows.cycle)
+
+
+def test_opponents_learn_the_risk_of_alarms_from_what_they_may_know(
+    cells: Cells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trees learn the risk within 100 cycles; those told the truth see it; the blind are blind."""
+    known = Rows.of(table(cells, 5, views=()))
+    every, seen = judged_rows(cells, 1), []
+    truth = {len(known): known.cycle[:, None] * 10.0, len(every): every.cycle[:, None] * 10.0}
+    monkeypatch.setattr(_watch, "hidden_truth", lambda _, rows: truth[len(rows)].astype("f4"))
+
+    def classifier(x: np.ndarray, label: np.ndarray, _: Any) -> Any:
+        seen.append((x, label))
+        return lambda asked: asked[:, -1].astype(float)
+
+    monkeypatch.setattr(_watch._trees, "classifier", classifier)
+
+    def forecast(some: Any) -> dict[str, SimpleNamespace]:
+        assert not any(c.summaries.observed[:, PRESSURE_FIELDS].any() for c in some)
+        nothing = np.zeros((1, len(RISKS), len(HORIZONS)))
+        counts = {c.cell_id: c.summaries.cycle_count for c in some}
+        return {
+            name: SimpleNamespace(cycle_count=count, risk=nothing.repeat(len(count), 0))
+            for name, count in counts.items()
+        }
+
+    contest = SimpleNamespace(
+        known=known, every=every, test=cells, learn=cells, parameters={},
+        learnt=table(cells, 5, VIEWS[-1:]), effort=SimpleNamespace(tree_rows=10_000),
+        config=SimpleNamespace(network="", training=""), blind=lambda: forecast,
+        kept=lambda name, code, make, given: make(),
+    )  # fmt: skip
+    found = _watch.opponents(contest)
+    label = known.within(AHEAD)
+    assert (label != known.within(50)).any()
+    for (x, taught), width in zip(seen, (0, 1), strict=True):
+        np.testing.assert_array_equal(taught, label[label >= 0])
+        assert x.shape[1] == contest.learnt[VIEWS[-1]].shape[1] + width
+    np.testing.assert_array_equal(found["truth_trees"], every.cycle * 10.0)
+    assert (found["network_blind"] == 0).all()

@@ -35,15 +35,20 @@ def test_a_better_score_gains_and_the_same_one_does_not() -> None:
     rows = rows_of([(a, u, PRESSURE if c >= 0 else c) for a, u, c in random_lives(120)])
     perfect = Said(-rows.left, rows.left)
     chance = Said(np.random.default_rng(0).random(len(rows)), rows.left)
-    found = _judging.gains([perfect], {"chance": chance, "same": perfect}, rows, draws=60)
+    alone = np.arange(120)
+    found = _judging.gains([perfect], {"chance": chance, "same": perfect}, rows, alone, draws=60)
     assert (found["chance"][:, 0] > 0.1).all()
     np.testing.assert_array_equal(found["same"], 0.0)
-    assert found["chance"][0, 0] < found["chance"][0, 1] - 0.01  # cells are drawn anew
-    mean = _judging.gains([perfect, chance], {"chance": chance}, rows, draws=60)
+    assert found["chance"][0, 0] < found["chance"][0, 1] - 0.01  # designs are drawn anew
+    mean = _judging.gains([perfect, chance], {"chance": chance}, rows, alone, draws=60)
     np.testing.assert_allclose(mean["chance"], found["chance"] / 2, atol=1e-9)
     at = _judging.gains([perfect], {"late": replace(chance, risk=np.where(rows.cycle == 50,
-                        perfect.risk, chance.risk))}, rows, 50, draws=60)  # fmt: skip
+                        perfect.risk, chance.risk))}, rows, alone, 50, draws=60)  # fmt: skip
     np.testing.assert_array_equal(at["late"], 0.0)  # as good as ours at that landmark
+    few = _judging.gains([perfect], {"chance": chance}, rows, alone // 30, draws=60)["chance"]
+    assert np.ptp(few[0]) != np.ptp(found["chance"][0])
+    one = _judging.gains([perfect], {"chance": chance}, rows, 0 * alone, draws=9)["chance"]
+    assert np.ptp(one[0]) == 0.0  # a single design is drawn whole every time
 
 
 def test_the_perfect_forecast_has_no_error_and_every_figure_its_name() -> None:

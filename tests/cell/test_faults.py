@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fadecast.cell.faults import GAP_SECOND, JUMP, LEAP_SECOND, ROW_FAULTS, STUCK_SECOND, Screen
+from fadecast.cell.faults import GAP_SECOND, JUMP, LEAP_SECOND, ROW_FAULTS, STUCK_SECOND
 from fadecast.cell.samples import BEGIN, OBSERVED, Samples, to_samples
 
 PRESSURE = OBSERVED.index("surface_pressure_pa")
@@ -153,6 +153,20 @@ def test_not_finite_and_out_of_range() -> None:
     assert samples.screen.masked == (1, 0, 0)
 
 
+def in_chunks(rows: dict[str, np.ndarray], cuts: list[int]) -> Samples:
+    """The samples of the whole, after those of its chunks were found to be the same."""
+    n = len(rows["test_time_second"])
+    whole, screen, parts = to_samples(rows), BEGIN, []
+    for low, high in pairwise([0, *sorted(min(cut, n) for cut in cuts), n]):
+        parts.append(to_samples({k: v[low:high] for k, v in rows.items()}, screen=screen))
+        screen = parts[-1].screen
+    for name in ("values", "observed", "kept"):
+        together = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(together, getattr(whole, name))
+    np.testing.assert_equal(asdict(screen), asdict(whole.screen))
+    return whole
+
+
 @given(seed=st.integers(0, 10_000), cuts=st.lists(st.integers(0, 300), max_size=8))
 def test_chunks_equal_the_whole_whatever_is_wrong(seed: int, cuts: list[int]) -> None:
     rng = np.random.default_rng(seed)
@@ -166,14 +180,7 @@ def test_chunks_equal_the_whole_whatever_is_wrong(seed: int, cuts: list[int]) ->
         rows[name][rng.integers(0, n, 10)] += 2 * jump
         rows[name][rng.integers(0, n, 10)] = np.nan
     rows["test_time_second"][::2] = rows["test_time_second"][::2] - 890.0
-    whole, screen, parts = to_samples(rows), BEGIN, []
-    for low, high in pairwise([0, *sorted(cuts), n]):
-        parts.append(to_samples({k: v[low:high] for k, v in rows.items()}, screen=screen))
-        screen = parts[-1].screen
-    for name in ("values", "observed", "kept"):
-        together = np.concatenate([getattr(part, name) for part in parts])
-        np.testing.assert_array_equal(together, getattr(whole, name))
-    np.testing.assert_equal(asdict(screen), asdict(whole.screen))
+    in_chunks(rows, cuts)
 
 
 _STEPS = st.sampled_from(
@@ -193,14 +200,7 @@ def test_leaps_in_any_chunks_and_as_a_plain_loop(
     time = begin + np.cumsum([0.0, *steps])
     n = len(time)
     rows = columns(n, test_time_second=time)
-    whole, screen, parts = to_samples(rows), Screen(), []
-    for low, high in pairwise([0, *sorted(min(cut, n) for cut in cuts), n]):
-        parts.append(to_samples({k: v[low:high] for k, v in rows.items()}, screen=screen))
-        screen = parts[-1].screen
-    for name in ("values", "observed", "kept"):
-        together = np.concatenate([getattr(part, name) for part in parts])
-        np.testing.assert_array_equal(together, getattr(whole, name))
-    np.testing.assert_equal(asdict(screen), asdict(whole.screen))
+    whole = in_chunks(rows, cuts)
 
     latest: list[float] = []
     leapt, good = None, []

@@ -79,8 +79,8 @@ def split_cells(cells: Sequence[CellMetadata], config: SplitConfig) -> Split:
     for source, members in by_source.items():
         designs: dict[str, list[str]] = defaultdict(list)
         for m in members:
-            designs[_design(m)].append(m.spec.cell_id)
-        apart = {_design(m) for m in members if _is_tested(m, config)}
+            designs[design_of(m)].append(m.spec.cell_id)
+        apart = {design_of(m) for m in members if _is_tested(m, config)}
         tested = _cells(designs, sorted(apart))
         rest = _shuffled(set(designs) - apart, source, config.seed)
         if not tested:
@@ -118,7 +118,8 @@ def _check_kinds(cells: Sequence[CellMetadata], kinds: KindsConfig) -> None:
             )
 
 
-def _design(metadata: CellMetadata) -> str:
+def design_of(metadata: CellMetadata) -> str:
+    """The design that a cell shares with others; its own name where none is noted."""
     return metadata.notes.get("design", metadata.spec.cell_id)
 
 
