@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from benchmarks import _common
 
 _BEGAN: Final = time.monotonic()
+_SOURCES: Final = {".py", ".cpp", ".h"}
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -69,7 +70,8 @@ def digest(code: tuple[str, ...]) -> str:
     total = hashlib.sha256()
     for part in code:
         place = _common.ROOT / part
-        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+        found = [p for p in place.rglob("*") if p.suffix in _SOURCES] if place.is_dir() else [place]
+        for path in sorted(found):
             total.update(path.relative_to(_common.ROOT).as_posix().encode() + b"\0")
             total.update(path.read_bytes())
     return total.hexdigest()

@@ -23,7 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,8 @@ KEPT = _common.ROOT / ".pytest_cache" / "d"
 ARM = Path(os.environ.get("FADECAST_ARM", KEPT / "arm"))
 CORE = "cortex-a76"
 
-Way = Callable[[], Sequence[Columns]]
+Way = Callable[[Sequence[CellRecord], Path], Sequence[Columns]]
+"""Answers to cells; the folder is for files."""
 Told = Mapping[str, Sequence[Columns]]
 """Answers to every life, or to the first ones, by way; the first way is the reference."""
 
@@ -94,10 +96,10 @@ def main() -> None:
         folder = Path(name)
         records = simulate(size, folder / "cells")
         told = {}
-        for way, ask in ways(options.bundle, records, folder, options.quick):
-            began = time.perf_counter()
-            told[way] = ask()
-            print(f"{way}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+        for way, ask in ways_here(options.bundle).items():
+            told[way] = timed(way, ask, records, folder)
+        for way, ask in ({} if options.quick else ways_elsewhere(options.bundle)).items():
+            told[way] = timed(way, ask, records[:FOREIGN_CELLS], folder)
     figures = show(told)
     if not options.quick:
         figures |= set_aside(Session.load(options.bundle))
@@ -122,12 +124,17 @@ def as_sent(record: CellRecord) -> Life:
     return Life(record.spec, {name: record.samples.get(name, missing) for name in SENT})
 
 
-def ways(
-    bundle: Path, records: Sequence[CellRecord], folder: Path, quick: bool
-) -> Iterator[tuple[str, Way]]:
-    """Every way that there is here; prints why another one is left out."""
-    session = Session.load(bundle)
-    lives = [as_sent(record) for record in records]
+def timed(name: str, way: Way, records: Sequence[CellRecord], folder: Path) -> Sequence[Columns]:
+    """Its answers; tells how long they took."""
+    began = time.perf_counter()
+    told = way(records, folder)
+    print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    return told
+
+
+def ways_here(bundle: Path) -> dict[str, Way]:
+    """Every way that there is on this processor; prints why another one is left out."""
+    session, found = Session.load(bundle), {}
     run = session.manifest["training"]["run_id"]
     try:
         network, _ = load_run(run, TrackingConfig())
@@ -136,34 +143,30 @@ def ways(
         print(f"torch is left out: {error}")
     else:
         for name, dtype in (("torch float64", torch.float64), ("torch float32", torch.float32)):
-            yield (
-                name,
-                lambda dtype=dtype: [
-                    _lives.of_forecasts(forecasts, session.virtual_sensors)
-                    for forecasts in torch_forecasts(
-                        network, [(r.spec, summarise_record(r, dtype)) for r in records], dtype
-                    )
-                ],
-            )
-    yield f"Python {HERE}", lambda: _lives.of_runtime(session, lives)
+            found[name] = partial(of_torch, network, session.virtual_sensors, dtype)
+    found[f"Python {HERE}"] = partial(of_python, session)
     missing = absent("cmake", "c++")
     if missing:
         print(f"the C++ program is left out: {missing}")
-        return
-    KEPT.mkdir(parents=True, exist_ok=True)
-    (KEPT / "edge").mkdir(exist_ok=True)
-    program = build(KEPT / "edge", "native")
-    yield f"C++ {HERE}", lambda: of_program(program, bundle, lives, folder)
-    missing = "a quick run" if quick else absent("qemu-aarch64-static", "aarch64-linux-gnu-g++")
+        return found
+    (KEPT / "edge").mkdir(parents=True, exist_ok=True)
+    return found | {f"C++ {HERE}": partial(of_program, build(KEPT / "edge", "native"), bundle)}
+
+
+def ways_elsewhere(bundle: Path) -> dict[str, Way]:
+    """Both programs on aarch64; prints why they are left out."""
+    missing = absent("qemu-aarch64-static", "aarch64-linux-gnu-g++")
     if not missing and not (ARM / "done").exists():
         missing = f"no system in {ARM}, where `make test-edge` unpacks one"
     if missing:
         print(f"aarch64 is left out: {missing}")
-        return
-    foreign = build_foreign(KEPT / "edge", ARM, CORE)
-    some = lives[:FOREIGN_CELLS]
-    yield "C++ aarch64", lambda: of_program(foreign, bundle, some, folder)
-    yield "Python aarch64", lambda: of_foreign_python(bundle, some, folder)
+        return {}
+    (KEPT / "edge").mkdir(parents=True, exist_ok=True)
+    program = build_foreign(KEPT / "edge", ARM, CORE)
+    return {
+        "C++ aarch64": partial(of_program, program, bundle),
+        "Python aarch64": partial(of_foreign_python, bundle),
+    }
 
 
 def set_aside(session: Session) -> dict[str, float]:
@@ -207,10 +210,25 @@ def absent(*programs: str) -> str:
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
+def of_torch(
+    network: Forecaster, sensors: Sequence[str], dtype: torch.dtype,
+    records: Sequence[CellRecord], _folder: Path,
+) -> list[Columns]:  # fmt: skip
+    """The answers of the trained network, summaries and all in this precision."""
+    cells = [(record.spec, summarise_record(record, dtype)) for record in records]
+    return [_lives.of_forecasts(f, sensors) for f in torch_forecasts(network, cells, dtype)]
+
+
+def of_python(session: Session, records: Sequence[CellRecord], _folder: Path) -> list[Columns]:
+    """The answers of the Python runtime."""
+    return _lives.of_runtime(session, map(as_sent, records))
+
+
 def of_program(
-    program: Program, bundle: Path, lives: Sequence[Life], folder: Path
+    program: Program, bundle: Path, records: Sequence[CellRecord], folder: Path
 ) -> list[Columns]:
     """The answers of the C++ program, which gets all lives in one table of samples."""
+    lives = [as_sent(record) for record in records]
     cells = write_cells(folder / "cells.csv", [life.spec for life in lives])
     source = folder / "samples.csv"
     with source.open("w") as file:
@@ -236,9 +254,9 @@ def of_rows(rows: Sequence[Mapping[str, object]]) -> Columns:
     return _lives.grouped({name: np.array([row[name] for row in rows], float) for name in names})
 
 
-def of_foreign_python(bundle: Path, lives: Sequence[Life], folder: Path) -> list[Columns]:
+def of_foreign_python(bundle: Path, records: Sequence[CellRecord], folder: Path) -> list[Columns]:
     """The answers of the Python runtime on aarch64."""
-    _lives.dump_lives(folder / "lives.npz", lives)
+    _lives.dump_lives(folder / "lives.npz", [as_sent(record) for record in records])
     run = foreign_python(
         ARM, CORE, "-m", "benchmarks._lives", bundle, folder / "lives.npz", folder / "told.npz",
         path=[Path(fadecast.__file__).parents[1], _common.ROOT],

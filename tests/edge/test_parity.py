@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks import _lives, parity
+from benchmarks import _lives, parity, parity_all
 from benchmarks._lives import Columns, difference
 from fadecast.cell.cycles import assign_cycles
 from fadecast.cell.record import CellMetadata, CellRecord
+from fadecast.cell.store import Store
+from fadecast.cli.simulation import summarise
 from fadecast.errors import TrainingError
+from fadecast.physics.population import Population
+from fadecast.physics.shard import Shard
 from fadecast.runtime import Session
 from tests.bundles import made_up_columns, made_up_cycles, made_up_spec, tiny_network
 from tests.edge.program import Program
@@ -86,11 +94,10 @@ def test_every_way_that_is_there_agrees(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    told = {way: ask() for way, ask in parity.ways(bundle, records, tmp_path, True)}
+    told = {way: ask(records, tmp_path) for way, ask in parity.ways_here(bundle).items()}
     said = capsys.readouterr().out
     assert "torch is left out" in said
     assert "no run 'none'" in said
-    assert "aarch64 is left out: a quick run" in said
     assert [way.split()[0] for way in told] == ["Python", "C++"]
     assert [len(one["soh"]) for one in told[f"C++ {parity.HERE}"]] == [5, 6]
     assert all(value <= parity.ALLOWED for value in parity.show(told).values())
@@ -110,6 +117,49 @@ def test_all_cells_that_were_set_aside_are_compared(
     monkeypatch.setattr(parity, "load_run", lambda *_: (tiny_network(1)[1], info))
     assert parity.set_aside(session) == {}
     assert "set aside are left out" in capsys.readouterr().out
+
+
+def test_without_its_system_aarch64_is_left_out(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(parity, "ARM", tmp_path)
+    monkeypatch.setattr(parity, "absent", lambda *_: "")
+    assert parity.ways_elsewhere(bundle) == {}
+    assert f"aarch64 is left out: no system in {tmp_path}" in capsys.readouterr().out
+
+
+def test_the_test_cells_of_a_shard_are_compared(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Population.from_yaml(parity.POPULATION)
+    config = config.model_copy(update=parity_all.QUICK | {"cells": 6, "shard": 6, "cycles": 10, "seed": 2})
+    store = Store(tmp_path / "store", create=True)
+    shard = Shard(config, 0)
+    lives, _ = shard.run()
+    logged = [shard.record(lives, i) for i in range(shard.count)]
+    tests = [record for record in logged if record.metadata.split == "test"]
+    assert 1 < len(tests) < len(logged)
+    for number, record in enumerate(tests):
+        summaries = summarise(record)
+        if not number:
+            summaries = replace(summaries, values=summaries.values + 1)
+        store.write(CellRecord(record.metadata, summaries=summaries))
+    way = partial(parity.of_python, Session.load(bundle))
+
+    def off(records: Sequence[CellRecord], folder: Path) -> list[Columns]:
+        return [told | {"soh": told["soh"] + 1e-3} for told in way(records, folder)]
+
+    given = {"Python": way, "C++": off}, config, tmp_path, store
+    monkeypatch.setattr(parity_all, "_given", given, raising=False)
+    parity_all.compare(0)
+    rows = json.loads(parity_all.shard_file(tmp_path, 0).read_text())
+    assert [row["cell_id"] for row in rows] == [record.spec.cell_id for record in tests]
+    assert [row["kept"] for row in rows] == [False] + [True] * (len(tests) - 1)
+    figures = parity_all.show(list(given[0]), rows)
+    assert figures["cpp"] == pytest.approx(1000, rel=1e-3)
+    assert figures["cpp.beyond"] == figures["cells.all"] == len(tests)
+    assert figures["other_summaries"] == 1
 
 
 def test_a_network_that_is_not_the_bundles_is_left_out(session: Session) -> None:
