@@ -15,6 +15,8 @@ from fadecast.forecast.forecast import LONGEST, QUANTILES
 
 STAGES: Final = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 DRAWS: Final = 500
+MORE_DRAWS: Final = 2000
+"""Of what is cheap to judge, and told to the fourth digit."""
 RISK: Final = f"risk{HORIZON}"
 
 Figures = dict[str, float]
@@ -30,6 +32,12 @@ def over(said: Sequence[Said], judge: Callable[[Said], Figures]) -> Figures:
         if len(values) > 1:
             figures[f"{key}.std"] = float(np.std(values, ddof=1))
     return figures
+
+
+def mean_of(many: Sequence[Said]) -> Said:
+    """The mean risk and the mean median of several models."""
+    risk, left = (np.mean([getattr(one, name) for one in many], 0) for name in ("risk", "left"))
+    return Said(risk, left)
 
 
 def ranking(name: str, said: Said, rows: Rows) -> Figures:
@@ -162,7 +170,7 @@ def gains(
     rows: Rows,
     design: Ints,
     cycle: int | None = None,
-    draws: int = DRAWS,
+    draws: int = MORE_DRAWS,
 ) -> dict[str, Array]:
     """Ours minus each other's AUROC and average precision under designs drawn with replacement.
 

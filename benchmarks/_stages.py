@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks import _common
 
 _BEGAN: Final = time.monotonic()
-_SOURCES: Final = {".py", ".cpp", ".h"}
+_SOURCES: Final = {".py", ".cpp", ".h", ".txt"}
 
 Arrays = Mapping[str, NDArray[Any]]
 

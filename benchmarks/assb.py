@@ -32,6 +32,7 @@ from benchmarks._judging import (
     Figures,
     calibration,
     gains,
+    mean_of,
     over,
     ranking,
     ratio,
@@ -60,7 +61,9 @@ FRESH_CELLS, FRESH_SEED = 6000, 12
 SEEDS = 5
 SEEDED = "network_seeds"
 """The configuration of the shipped network, trained here anew: how much chance there is in it."""
-NO_RIVALS = ("network", "micro", SEEDED, DEPTH, *TRUTH)
+MEAN = "network_mean"
+"""The mean of what these say: how much of what is missing is chance."""
+NO_RIVALS = ("network", "micro", SEEDED, MEAN, DEPTH, *TRUTH)
 AHEAD = (
     *(f"{RISK}.auroc{part}" for part in ("", *(f".cycle{n}" for n in LANDMARKS))),
     "rul.mdape.cycle100", "rul.mae.cycle100", *(f"concordance.cycle{n}" for n in LANDMARKS),
@@ -80,6 +83,7 @@ def main() -> None:
         said = {k: [v] for k, v in contest.opponents().items()} | {"network": networks}
         said["micro"] = [contest.micro()]
         said[SEEDED] = [contest.network(seed) for seed in range(1 if options.quick else SEEDS)]
+        said[MEAN] = [mean_of(said[SEEDED])]
     rows = contest.rows
     figures = {k: v for n, many in said.items() for k, v in standing(n, many, rows).items()}
     figures |= ceilings(figures) | margins(figures, list(said))

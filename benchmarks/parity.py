@@ -155,7 +155,7 @@ def ways_here(bundle: Path) -> dict[str, Way]:
 
 def ways_elsewhere(bundle: Path) -> dict[str, Way]:
     """Both programs on aarch64; prints why they are left out."""
-    missing = absent("qemu-aarch64-static", "aarch64-linux-gnu-g++")
+    missing = absent("cmake", "qemu-aarch64-static", "aarch64-linux-gnu-g++")
     if not missing and not (ARM / "done").exists():
         missing = f"no system in {ARM}, where `make test-edge` unpacks one"
     if missing:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -133,33 +134,54 @@ def test_the_test_cells_of_a_shard_are_compared(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = Population.from_yaml(parity.POPULATION)
-    config = config.model_copy(update=parity_all.QUICK | {"cells": 6, "shard": 6, "cycles": 10, "seed": 2})
+    small = {"cells": 6, "shard": 6, "cycles": 10, "seed": 2}
+    config = config.model_copy(update=parity_all.QUICK | small)
     store = Store(tmp_path / "store", create=True)
     shard = Shard(config, 0)
     lives, _ = shard.run()
     logged = [shard.record(lives, i) for i in range(shard.count)]
     tests = [record for record in logged if record.metadata.split == "test"]
-    assert 1 < len(tests) < len(logged)
-    for number, record in enumerate(tests):
-        summaries = summarise(record)
-        if not number:
+    assert 3 < len(tests) < len(logged)
+    for number, record in enumerate(tests[:-1]):  # the last one is not kept
+        summaries, metadata = summarise(record), record.metadata
+        if number == 0:
             summaries = replace(summaries, values=summaries.values + 1)
-        store.write(CellRecord(record.metadata, summaries=summaries))
+        if number == 1:
+            metadata = replace(metadata, notes={})
+        store.write(CellRecord(metadata, summaries=summaries))
     way = partial(parity.of_python, Session.load(bundle))
 
     def off(records: Sequence[CellRecord], folder: Path) -> list[Columns]:
-        return [told | {"soh": told["soh"] + 1e-3} for told in way(records, folder)]
+        first, *others = way(records, folder)
+        return [first | {"soh": first["soh"] + 1e-3}, *others]
 
-    given = {"Python": way, "C++": off}, config, tmp_path, store
+    given = {"Python": way, "C++": off}, config, store, tmp_path
     monkeypatch.setattr(parity_all, "_given", given, raising=False)
     parity_all.compare(0)
     rows = json.loads(parity_all.shard_file(tmp_path, 0).read_text())
     assert [row["cell_id"] for row in rows] == [record.spec.cell_id for record in tests]
-    assert [row["kept"] for row in rows] == [False] + [True] * (len(tests) - 1)
+    assert [row["kept"] for row in rows] == [False, False, *[True] * (len(tests) - 3), False]
     figures = parity_all.show(list(given[0]), rows)
     assert figures["cpp"] == pytest.approx(1000, rel=1e-3)
-    assert figures["cpp.beyond"] == figures["cells.all"] == len(tests)
-    assert figures["other_summaries"] == 1
+    assert (figures["cells"], figures["cpp.beyond"], figures["cells.other"]) == (len(tests), 1, 3)
+
+
+def test_a_shard_is_kept_under_all_that_decides_it(bundle: Path, tmp_path: Path) -> None:
+    config = Population.from_yaml(parity.POPULATION)
+    Store(tmp_path, create=True)
+    names = {
+        parity_all.key(bundle, one, ways, tmp_path)
+        for one in (config, config.model_copy(update={"seed": 9}))
+        for ways in (["torch float64", "Python"], ["Python"])
+    }
+    assert len(names) == 4
+
+
+def test_a_worker_without_the_ways_of_the_others_ends(bundle: Path, tmp_path: Path) -> None:
+    config = Population.from_yaml(parity.POPULATION).model_copy(update=parity_all.QUICK)
+    with pytest.raises(BrokenProcessPool):
+        parity_all.compare_all(bundle, config, ["torch float64", "another"], None, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_network_that_is_not_the_bundles_is_left_out(session: Session) -> None:

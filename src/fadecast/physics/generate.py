@@ -78,7 +78,7 @@ def generate(
         make_shard(config, out, waiting[0], summarise)
         yield (done := done + 1), config.shards
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, _begin_worker) as pool:
+        with ProcessPoolExecutor(workers, context, begin_worker) as pool:
             jobs = [pool.submit(make_shard, config, out, n, summarise) for n in waiting[1:]]
             try:
                 for job in as_completed(jobs):
@@ -134,7 +134,7 @@ def _write_truth(path: Path, shard: Shard, lives: Lives, latent: Any) -> None:
     partial.replace(path)
 
 
-def _begin_worker() -> None:
+def begin_worker() -> None:
     """Workers share the cores as processes; threads in them would only get in each other's way.
 
     They end with the process that started them: a killed one cannot tell them to.
