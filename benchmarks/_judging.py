@@ -16,7 +16,7 @@ from fadecast.forecast.forecast import LONGEST, QUANTILES
 STAGES: Final = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 DRAWS: Final = 500
 MORE_DRAWS: Final = 2000
-"""Of what is cheap to judge, and told to the fourth digit."""
+"""Of what is cheap to judge."""
 RISK: Final = f"risk{HORIZON}"
 
 Figures = dict[str, float]
