@@ -164,6 +164,8 @@ def test_the_test_cells_of_a_shard_are_compared(
     figures = parity_all.show(list(given[0]), rows)
     assert figures["cpp"] == pytest.approx(1000, rel=1e-3)
     assert (figures["cells"], figures["cpp.beyond"], figures["cells.other"]) == (len(tests), 1, 3)
+    unknown = [row | {"kept": None} for row in rows]
+    assert "cells.other" not in parity_all.show(list(given[0]), unknown)
 
 
 def test_a_shard_is_kept_under_all_that_decides_it(bundle: Path, tmp_path: Path) -> None:
