@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from fadecast.cell.cycles import elapsed_cycles
 from fadecast.errors import FadecastError
@@ -25,6 +26,7 @@ from fadecast.runtime.bundle import FORECAST, GOLDEN, Bundle, read_bundle
 from fadecast.runtime.golden import OUTPUTS, Golden, worst_error
 from serving.micro.arena import share_buffers
 from serving.micro.constants import narrow
+from serving.micro.single import single
 
 HERE = Path(__file__).parent
 TOLERANCE = 1e-4
@@ -54,9 +56,11 @@ def main(bundle: Path, out: Path) -> dict[str, Any]:
 
 def generate(graph: Path, bundle: Bundle, golden: Golden, out: Path) -> None:
     """``forecast.c`` and ``forecast.h`` of the graph, ``golden.h`` of its life."""
+    onnx.save(single(graph), out / FORECAST)
     run(
-        GENERATOR, "compile", graph, "forecast.c", "--model-name", "forecast", "--emit-data-file",
-        "--large-temp-threshold", 0, "--large-weight-threshold", 0, "--input-dim", "batch=1",
+        GENERATOR, "compile", FORECAST, "forecast.c", "--model-name", "forecast",
+        "--emit-data-file", "--large-temp-threshold", 0, "--large-weight-threshold", 0,
+        "--input-dim", "batch=1",
         cwd=out,
     )  # fmt: skip
     source, constants = out / "forecast.c", out / "forecast_data.c"

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
+from fadecast.runtime import Session
+from fadecast.runtime.bundle import FORECAST, GOLDEN
+from fadecast.runtime.golden import Golden
 from serving.micro.constants import narrow
+from serving.micro.single import single
 
 CODE = """
 extern const float pick[2][2];
@@ -44,3 +53,20 @@ def test_whole_numbers_of_a_product_become_bytes() -> None:
 )
 def test_others_stay(code: str, data: str) -> None:
     assert narrow(code, data) == (code, data)
+
+
+def test_a_graph_in_single_precision_says_the_same(session: Session, bundle: Path) -> None:
+    graph = single(bundle / FORECAST)
+    assert onnx.TensorProto.DOUBLE not in {tensor.data_type for tensor in graph.graph.initializer}
+    casts = [node for node in graph.graph.node if node.op_type == "Cast"]
+    assert [node.output[0] for node in casts] == ["valid"]
+    narrowed = onnxruntime.InferenceSession(graph.SerializeToString())
+    golden = Golden.from_bytes(session.bundle.files[GOLDEN])
+    state = np.zeros((1, session.forecast_state_size), np.float32)
+    mine, one = state, np.ones((1, 1), np.float32)
+    for values, observed in zip(golden.values[:20], golden.observed[:20], strict=True):
+        cycle = values[None], observed[None].astype(np.float32), golden.design[None], one
+        state, step = session.forecast(state, *cycle)
+        names = [x.name for x in narrowed.get_inputs()]
+        mine, rul, *_ = narrowed.run(None, dict(zip(names, (mine, *cycle), strict=True)))
+        np.testing.assert_allclose(rul, step.rul, rtol=1e-4)

@@ -114,3 +114,18 @@ def test_a_cycle_is_valid_or_not_and_nothing_between() -> None:
     rest = torch.zeros(len(values), N_DESIGN), torch.ones(len(values), 1)
     valid = lean(torch.zeros(len(values), size), values, observed, *rest)[6]
     assert valid.tolist() == [1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 1]
+
+
+@torch.no_grad()
+def test_large_terms_that_nearly_cancel_are_not_rounded() -> None:
+    _, forecaster = tiny_network(hidden=96)
+    rng = torch.Generator().manual_seed(1)
+    weight, half = forecaster.hazards.linear.weight, 48
+    weight.copy_(6 * torch.rand(weight.shape, generator=rng))
+    off = 2e-3 * torch.randn(len(weight), half, generator=rng)
+    weight[:, half:] = -weight[:, :half] * (1 + off)
+    memory = torch.tanh(torch.rand(64, half, generator=rng)).repeat(1, 2)
+    memory, design = torch.nn.functional.pad(memory, (0, 2)), torch.zeros(64, N_DESIGN)
+    head = LeanReadout(forecaster).eval()
+    exact = copy.deepcopy(head).double()(memory.double(), design.double())
+    assert worst(head(memory, design)[:3], exact[:3]) <= 2e-6

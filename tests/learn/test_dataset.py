@@ -59,6 +59,20 @@ def test_the_cache_gives_the_same_and_follows_the_content(store: Store) -> None:
     assert len(list((store.path / "cache").iterdir())) == 2
 
 
+def test_the_cache_follows_all_code_that_makes_summaries() -> None:
+    known = {module.__name__ for module in dataset._SUMMARISERS}
+    used = {
+        value.__module__
+        for module in dataset._SUMMARISERS
+        for value in vars(module).values()
+        if getattr(value, "__module__", None) and callable(value)
+    }
+    told = {"fadecast.cell.record", "fadecast.cell.summaries"}  # of the cell digest and the key
+    assert {name for name in used if name.startswith("fadecast.")} - told - {
+        "fadecast.errors"
+    } <= known
+
+
 def test_a_damaged_cache_is_made_again(store: Store) -> None:
     digest = data_digest(load_sequences(store, EndOfLife()))
     (kept,) = (store.path / "cache").iterdir()

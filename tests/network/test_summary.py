@@ -14,7 +14,7 @@ from torch import Tensor
 from fadecast.cell.samples import CHANNELS, OBSERVED
 from fadecast.cell.summaries import BINS, FIELDS, INDEX
 from fadecast.network.batch import summarise_cycles
-from fadecast.network.summary import Summary
+from fadecast.network.summary import STEPS, Summary
 
 SUMMARY = Summary()
 WINDOW = torch.tensor([[3.0, 2.5, 4.2]])
@@ -38,7 +38,9 @@ def cycle(seed: int, length: int) -> tuple[Tensor, Tensor]:
     current = np.where(charging, 3.0, 0.0) - np.where(discharging, 3.0, 0.0)
     current = np.where(hold, 3.0 * np.exp(-20 * (phase - phase[hold].min(initial=0.5))), current)
     values = np.zeros((1, length, len(CHANNELS)), np.float32)
-    values[0, :, 0] = rng.choice([1.0, 10.0, 60.0, 5000.0], length, p=[0.5, 0.3, 0.19, 0.01])
+    values[0, :, 0] = rng.choice(
+        [1.0, 10.0, 60.0, 3607.0, 5000.0], length, p=[0.5, 0.3, 0.18, 0.01, 0.01]
+    )
     values[0, :, 1] = voltage + 1e-3 * rng.standard_normal(length)
     values[0, :, 2] = current + 1e-3 * rng.standard_normal(length)
     values[0, :, 3] = 25 + rng.standard_normal(length)
@@ -97,7 +99,7 @@ def test_sample_by_sample_equals_whole(length: int) -> None:
 
 
 def test_long_equal_increments_do_not_drift() -> None:
-    """20 000 equal 1-s samples one by one: the compensation is what keeps the charge exact."""
+    """20 000 equal 1-s samples one by one: the rest beside each sum keeps the charge exact."""
     samples = torch.tensor([[[1.0, 3.3, 0.3, 25.0, 0.0, 0.0]]])
     observed = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
     state = SUMMARY.start(1)
@@ -108,6 +110,44 @@ def test_long_equal_increments_do_not_drift() -> None:
     assert float(values[0, INDEX["charge_throughput"]]) == pytest.approx(
         20_000 / 3600 * 0.1, rel=1e-6
     )
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.floats(0.5, 3.0), st.floats(0.3, 2.0))
+def test_voltages_at_a_node_touch_the_same_nodes_in_any_precision(low: float, span: float) -> None:
+    window = torch.tensor([[3.0, low, low + span]])
+    at = low + span * np.arange(1, BINS - 1) / (BINS - 1)
+    volts = np.float32(at)[:, None] + np.arange(-3, 4) * np.spacing(np.float32(at))[:, None]
+    values = np.zeros((volts.size, 2, len(CHANNELS)), np.float32)
+    values[:, :, 0], values[:, :, 2] = 30.0, 1.5
+    values[:, :, 1] = volts.reshape(-1, 1)
+    samples, observed = torch.from_numpy(values), torch.ones(volts.size, 2, len(OBSERVED))
+    seen = {}
+    for kind in (torch.float32, torch.float64):
+        summary = Summary().to(kind)
+        given = (part.to(kind) for part in (samples, observed, window.expand(volts.size, -1)))
+        seen[kind] = summary.read(summary.update(summary.start(volts.size).to(kind), *given))[1]
+    assert torch.equal(seen[torch.float32] > 0, seen[torch.float64] > 0)
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 2**31), st.integers(300, 3000))
+def test_what_efficiencies_and_spreads_are_made_of_is_rounded_once(seed: int, length: int) -> None:
+    samples, observed = cycle(seed, length)
+    found = {}
+    for kind in (torch.float32, torch.float64):
+        summary = Summary().to(kind)
+        state = summary.start(1).to(kind)
+        for piece in pieces(length, seed):
+            parts = (samples[:, piece], observed[:, piece], WINDOW)
+            state = summary.update(state, *(part.to(kind) for part in parts))
+        found[kind] = summary.read(state)[0][0].double()
+    exact, rounded = found[torch.float64], found[torch.float32]
+    names = ("charge_throughput", "discharge_energy", "coulombic_efficiency", "energy_efficiency",
+             "discharge_time", "hold_capacity", "hold_rate_mean", "hold_rate_std")  # fmt: skip
+    for name in names:
+        value = float(exact[INDEX[name]])
+        assert float(rounded[INDEX[name]]) == pytest.approx(value, rel=1.2e-7, abs=1e-8), name
 
 
 def test_empty_is_the_identity_and_says_nothing() -> None:
@@ -136,6 +176,7 @@ def test_against_an_independent_computation() -> None:
     samples, observed = cycle(4, 700)
     x, o = samples[0].double().numpy(), observed[0].numpy()
     capacity, low, high = 3.0, 2.5, 4.2
+    x[:, 1] = low + np.trunc((x[:, 1] - low) / (high - low) * STEPS) / STEPS * (high - low)
     got = {
         name: float(v) if s else None
         for name, v, s in zip(

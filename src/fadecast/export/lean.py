@@ -11,7 +11,6 @@ export over whole lives. A network with a part of another kind is exported as it
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import torch
@@ -67,7 +66,6 @@ class LeanForecaster(nn.Module):
     logs_bias: Tensor
     decay: Tensor
     spread: Tensor
-    weights: Tensor
     discharge: Tensor
     charges: Tensor
     design_centre: Tensor
@@ -78,14 +76,12 @@ class LeanForecaster(nn.Module):
         super().__init__()
         hidden, self._lengths = forecaster.config.hidden, len(forecaster.averages.lengths)
         self.limit = float(forecaster.scaler.reference_cycles)
-        self._logs = N_CURVES + 1 + self._lengths
-        sums = self._lengths * 3 * N_SCALARS + self._logs
-        # counts, means, the last two cycles, averages (of the logs too, unused: so the weights need
-        # no split), age; memory, valid, capacity
-        cycle = 2 * N_FIELDS
-        self._sizes = [N_FIELDS, N_FIELDS, cycle, cycle, sums, 1, hidden, 1, 1]
+        tracked, cycle = self._lengths * 3 * N_SCALARS, 2 * N_FIELDS
+        # counts, means, the last two cycles, averages and their weights, age; memory, valid,
+        # capacity
+        self._sizes = [N_FIELDS, N_FIELDS, cycle, cycle, tracked, self._lengths, 1, hidden, 1, 1]
         self.state_size = sum(self._sizes)
-        self._tail = sum(self._sizes[6:])
+        self._tail = sum(self._sizes[7:])
         self._scale(forecaster.scaler, forecaster.encoder)
         self._average(forecaster.averages)
         self._encode(forecaster.encoder, forecaster.scaler)
@@ -118,18 +114,13 @@ class LeanForecaster(nn.Module):
         self._buffer("over", torch.ones(2, 1))
 
     def _average(self, averages: LeakyAverages) -> None:
-        """Their weights stand at the end, behind the logs, and are spread by a product."""
-        tracked, count = 3 * N_SCALARS, self._lengths
-        sums, none = tracked * count, torch.zeros(N_CURVES + 1)
-        decay = averages.decay.repeat_interleave(tracked)
-        self._buffer("decay", torch.cat([decay, none, averages.decay]))
-        self._buffer("weights", sums + len(none) + torch.arange(count))
-        spread = torch.eye(count).repeat_interleave(tracked, 1)
-        self._buffer("spread", nn.functional.pad(spread, (0, self._logs), value=1.0))
+        """Their weights are spread over what is tracked by a product."""
+        self._buffer("decay", averages.decay)
+        self._buffer("spread", torch.eye(self._lengths).repeat_interleave(3 * N_SCALARS, 1))
 
     def _encode(self, encoder: Encoder, scaler: Scaler) -> None:
         """First layer on: the room up to the permitted pressure; changes; levels and masks of
-        scalars; masks of curves, logs of curves and age, ones; design, age; differences to
+        scalars; masks of curves, logs of curves and age; design, age; differences to
         averages; charge and discharge of this cycle alone, and whether they were measured;
         discharge; the capacity.
 
@@ -157,12 +148,11 @@ class LeanForecaster(nn.Module):
             for piece in averages.chunk(self._lengths)
         ]
         scaled = encoder.design_scale[:, None] * nn.functional.pad(design, (0, 0, 0, 1))
-        none = weight.new_zeros(self._lengths, weight.shape[1])
         parts = [
             LIMIT * room, LIMIT * known[:CURVES] * (encoder.cosines @ shapes),
             tracked(level, change, groups[N_CURVES:]),
-            groups[:N_CURVES], logs, log_age / 8, none, scaled, age / 1000,
-            torch.cat(differences), weight.new_zeros(self._logs + 6, weight.shape[1]),
+            groups[:N_CURVES], logs, log_age / 8, scaled, age / 1000,
+            torch.cat(differences), weight.new_zeros(6, weight.shape[1]),
         ]  # fmt: skip
         alive = torch.zeros(sum(map(len, parts)), 6)
         for column, field in enumerate((_CHARGE, _DISCHARGE)):
@@ -182,17 +172,18 @@ class LeanForecaster(nn.Module):
         )
         self._buffer("masks", (known * encoder.groups)[:, :N_CURVES])
         squares = LIMIT**2 * known * encoder.curves
-        self._buffer("logs", nn.functional.pad(squares, (0, 1 + self._lengths, 1, 2 * N_SCALARS)))
-        self._buffer("logs_age", torch.eye(self._logs)[None, N_CURVES])
-        ones = [1.0] + [math.e] * self._lengths
-        self._buffer("logs_bias", torch.tensor([LEAST_CHANGE] * N_CURVES + ones))
+        self._buffer("logs", nn.functional.pad(squares, (0, 1, 1, 2 * N_SCALARS)))
+        self._buffer("logs_age", torch.eye(N_CURVES + 1)[None, N_CURVES])
+        self._buffer("logs_bias", torch.tensor([LEAST_CHANGE] * N_CURVES + [1.0]))
 
     def forward(
         self, state: Tensor, values: Tensor, observed: Tensor, design: Tensor, elapsed: Tensor
     ) -> tuple[Tensor, ...]:
         """As ``Forecaster.forward``."""
         state = torch.addmm(state, elapsed, self.ageing)
-        counts, means, last, older, sums, age, _, begun, capacity = state.split(self._sizes, 1)
+        counts, means, last, older, averages, weights, age, _, begun, capacity = state.split(
+            self._sizes, 1
+        )
 
         cycle = torch.cat([(values - self.centre) * observed, observed], 1)
         old = begun > 0.5
@@ -216,10 +207,11 @@ class LeanForecaster(nn.Module):
         logs = torch.log(torch.addmm(logs, fields * fields, self.logs))
 
         tracked = fields[:, 1 + CURVES :]
-        now = torch.cat([*[tracked] * self._lengths, logs], 1)
-        sums = sums * self.decay + now
-        # Not left to the weights: a cycle is near its averages, and what differs would be rounded.
-        off = now - sums / torch.matmul(sums.index_select(1, self.weights), self.spread)
+        weights = weights * self.decay + 1
+        # Averages, not sums over weights: a cycle is near them, and what differs would be rounded.
+        off = torch.cat([tracked] * self._lengths, 1) - averages
+        steps = off / torch.matmul(weights, self.spread)
+        averages, off = averages + steps, off - steps
         nodes = torch.matmul(observed, self.masks)
         discharge = levels.index_select(1, self.discharge)
         charges = cycle.index_select(1, self.charges)
@@ -229,7 +221,7 @@ class LeanForecaster(nn.Module):
         x = self.first(torch.cat(inputs, 1))
         x = torch.tanh(self.second(x * torch.sigmoid(x)))
         valid = x.index_select(1, self.valid) > 0.5
-        parts = [new_counts, means, cycle, last, sums, age, x]
+        parts = [new_counts, means, cycle, last, averages, weights, age, x]
         state = torch.where(valid, torch.cat(parts, 1), state)
         tail = state[:, -self._tail :]
         rul, risk, incidence, soh, novelty, mean, spread = self.readout(tail, design)

@@ -112,22 +112,23 @@ class LeanReadout(nn.Module):
         left = steep, centre, steep, (weight, GAIN * virtual.linear.bias)
         one = 0 * steep[0], 0 * steep[1] + ONE
         right = one, one, centre, (0 * weight, 0 * virtual.linear.bias + ONE)
-        self.left, self.right = (
-            Linear(torch.cat([w for w, _ in parts], 1), torch.cat([b for _, b in parts]))
-            for parts in (left, right)
-        )
-        pick = torch.zeros(2, len(self.left.bias), N_SENSORS)
+        self.gates = Linear(*(torch.cat(parts, -1) for parts in zip(*left, *right, strict=True)))
+        pick = torch.zeros(2, self._products, N_SENSORS)
         pick[0, 3 * N_CAUSES : -N_SENSORS] = torch.eye(N_SENSORS)
         pick[1, -N_SENSORS:] = virtual.scale.diag()
         self.mean = Linear(pick[0])
         self.spread = Linear(pick[1], virtual.scale * LEAST_SPREAD)
+
+    @property
+    def _products(self) -> int:
+        return len(self.gates.bias) // 2
 
     def _places(self, head: HazardHead, offset: Tensor) -> None:
         """Of these, the log-odds of surviving until the middle of each interval, and the intervals'
         lengths times steepness and ``exp(offset)``."""
         middles = nn.functional.pad(head.middles[:, 0], (0, 1))
         lengths = nn.functional.pad(head.log_lengths[:, 0], (0, 1)).exp()
-        more, each, one = len(self.left.bias) - 3 * N_CAUSES, torch.eye(N_CAUSES), 0 * lengths + 1
+        more, each, one = self._products - 3 * N_CAUSES, torch.eye(N_CAUSES), 0 * lengths + 1
         # steepness · (middle − SPAN · (2 σ(centre) − 1))
         place = -MOST_STEEPNESS * torch.cat([
             torch.kron(each, (middles + SPAN)[None]),
@@ -158,10 +159,15 @@ class LeanReadout(nn.Module):
     def forward(self, x: Tensor, design: Tensor) -> tuple[Tensor, ...]:
         """``rul (B, Q)``, ``risk (B, K + 2, H)``, ``incidence (B, K, J)``, ``soh (B,)``, ``novelty
         (B,)``, virtual sensors' mean and spread ``(B, N_SENSORS)``."""
-        shape = torch.sigmoid(self.left(x)) * torch.sigmoid(self.right(x))
+        # In double precision: these large terms nearly cancel.
+        exact = x.double()
+        gates = torch.addmm(self.gates.bias.double(), exact, self.gates.weight.double())
+        left, right = torch.sigmoid(gates.to(x.dtype)).chunk(2, 1)
+        shape = left * right
         # Not a sigmoid: where it is small, onnxruntime knows it only to 1e-7.
-        hazard = torch.log(self.gap(shape) / (1 + torch.exp(self.place(shape))))
-        hazard = torch.exp(torch.addmm(hazard, x, self.free, beta=self.slope))
+        hazard = torch.log(self.gap(shape) / (1 + torch.exp(self.place(shape)))).double()
+        hazard = torch.addmm(hazard, exact, self.free.double(), beta=self.slope).to(x.dtype)
+        hazard = torch.exp(hazard)
         hazard = hazard.unflatten(1, (N_CAUSES, N_INTERVALS + 1)) + self.least
         leave = torch.matmul(self.causes, hazard)
         log_survival = torch.matmul(leave, self.until)

@@ -32,7 +32,7 @@ from fadecast.runtime.bundle import FORECAST, SUMMARIZE, graphs
 
 OPSET: Final = 18
 IR: Final = 8
-_TYPES: Final = {TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL}
+_TYPES: Final = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64, TensorProto.BOOL}
 
 
 def export_graphs(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from fadecast.cell import cycles, samples
+from fadecast.cell import columns, cycles, faults, samples
 from fadecast.cell.cycles import elapsed_cycles
 from fadecast.cell.life import EndOfLife, Life, find_life
 from fadecast.cell.record import CellMetadata, CellSpec
@@ -24,8 +24,11 @@ from fadecast.cell.store import Store
 from fadecast.cell.summaries import FIELDS, CycleSummaries
 from fadecast.errors import CheckError, TrainingError
 from fadecast.learn.truth import Truth, read_truth
-from fadecast.network import arithmetic, batch, summary
+from fadecast.network import arithmetic, batch, reading, summary
 from fadecast.network.batch import summarise_record
+
+_SUMMARISERS: Final = (columns, faults, samples, cycles, arithmetic, reading, summary, batch)
+"""All that makes summaries of samples: the cache follows it."""
 
 MEMORY: Final = 4_000_000_000
 """Bytes of cycles that are kept of the cells of a store."""
@@ -248,8 +251,7 @@ def _summaries(store: Store, cell_id: str) -> CycleSummaries:
 
 
 def _key(store: Store, cell_id: str) -> str:
-    modules = (samples, cycles, arithmetic, summary, batch)
-    code = "".join(inspect.getsource(module) for module in modules) + "\n".join(FIELDS)
+    code = "".join(map(inspect.getsource, _SUMMARISERS)) + "\n".join(FIELDS)
     made_by = hashlib.sha256(code.encode()).hexdigest()
     return hashlib.sha256(f"{store.cell_digest(cell_id)} {made_by}".encode()).hexdigest()
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 from torch import Tensor
 
-RAMP: Final = 0.01
+
+def held(x: float) -> float:
+    """What float32 makes of a number: an exporter writes constants so, also of double precision."""
+    return float(np.float32(x))
+
+
+RAMP: Final = held(0.01)
 """Width over which ``fade_in`` rises."""
-TINY: Final = 1e-20
+TINY: Final = held(1e-20)
 """Less than anything that is divided by."""
-
-
-def two_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """``a + b`` rounded, and the error of the rounding (Knuth's branch-free form)."""
-    total = a + b
-    rest = total - a
-    return total, (a - (total - rest)) + (b - rest)
+_FADE: Final = held(0.02)
 
 
 def ratio(top: Tensor, bottom: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ def spread(square: Tensor, mean: Tensor, size: Tensor) -> Tensor:
     square root would turn that into 3e-4: noise where a current is constant.
     """
     variance = (square - mean.square()).clamp(min=0.0)
-    return ratio(variance, (variance + (0.02 * size).square()).sqrt())
+    return ratio(variance, (variance + (_FADE * size).square()).sqrt())
 
 
 def above(x: Tensor, threshold: float) -> Tensor:

@@ -1,8 +1,9 @@
 """From the sums of a cycle to its summary: what is no sum is a pick, a ratio or a spread.
 
-All numbers a summary is made of lie side by side in one row and each field picks its own; so do the
-conditions under which a field counts as observed. That takes a fraction of the operators that
-fields computed one by one would, and a single cycle costs operators, not arithmetic.
+Curves over voltage are summed up in the order of their fields. All numbers that the other fields
+are made of lie side by side in one row and each field picks its own; so do the conditions under
+which a field counts as observed. That takes a fraction of the operators that fields computed one by
+one would, and a single cycle costs operators, not arithmetic.
 """
 
 from __future__ import annotations
@@ -13,35 +14,40 @@ import torch
 from torch import Tensor, nn
 
 from fadecast.cell.summaries import BINS, DIRECTIONS, FIELDS, SENSORS
-from fadecast.network.arithmetic import ratio, spread
+from fadecast.network.arithmetic import above, held, ratio, spread
 
 TOP: Final = 0.875
 """Where the upper voltage range begins, as a share of the window; it fades in over ``RAMP``."""
-HOLD: Final = 0.985
+HOLD: Final = held(0.985)
 """Where the constant-voltage hold begins, as a share of the window; it fades in over ``RAMP``."""
-SMALL_CHARGE: Final = 0.02
+MIDDLE: Final = held((TOP + HOLD) / 2)
+"""Voltages of the upper range are summed up from here."""
+SMALL_CHARGE: Final = held(0.02)
 """Least charge, in nominal capacities, from which an efficiency or a loop is computed."""
 ORIGIN: Final = (25.0, 0.0, 0.0)
 """Sensors are summed up from here, °C, MPa, 1e-3: float32 rounds small numbers finer. A loop is
 taken around it too: that of a cycle which closes does not depend on where."""
 
+AMOUNTS: Final = ("charge", "energy", "hours", "hours rate²")
+PHASES: Final = (*DIRECTIONS, "hold")
+"""All of the former are summed up over all of the latter, in double precision."""
 CURVE_QUANTITIES: Final = (
-    "charge", "energy", "hours",
-    *(f"{sensor} {what}" for what in ("integral", "covered") for sensor in SENSORS),
+    *AMOUNTS[:3], *(f"{sensor} {what}" for what in ("integral", "covered") for sensor in SENSORS),
 )  # fmt: skip
 """What is summed up by direction and voltage node."""
 SCALARS: Final = (
-    "rest", "gap", "vi", "ii", "top charge", "top hours", "top first", "top second", "hold charge",
-    "hold hours", "hold square", "relaxation low", "relaxation high", "dip charge",
-    "dip discharge", *(f"{sensor} {what}" for what in ("loop charge", "loop discharge", "integral",
-                                                       "hours") for sensor in SENSORS),
+    "rest", "gap", "vi", "ii", "top charge", "top hours", "top first", "top second",
+    "relaxation low", "relaxation high", "dip charge", "dip discharge",
+    *(f"{sensor} {what}" for what in ("loop charge", "loop discharge", "integral", "hours")
+      for sensor in SENSORS),
 )  # fmt: skip
-"""What is summed up over the whole cycle."""
-_TOTALS: Final = tuple(f"{way} {what}" for way in DIRECTIONS for what in CURVE_QUANTITIES)
-_SUMS: Final = (*_TOTALS, *SCALARS)
+"""What else is summed up over the whole cycle."""
+_SUMS: Final = (*(f"{phase} {what}" for what in AMOUNTS for phase in PHASES), *SCALARS)
+_AMOUNTS: Final = BINS * 3 * len(DIRECTIONS)
+"""Curves that are sums; means of the sensors follow."""
 _RATIOS: Final = {
     "top second": ("top second", "top hours"),
-    "hold square": ("hold square", "hold hours"),
+    "hold square": ("hold hours rate²", "hold hours"),
     "top mean": ("top first", "top hours"),
     "hold mean": ("hold charge", "hold hours"),
     "coulombic efficiency": ("discharge charge", "charge charge"),
@@ -64,22 +70,16 @@ _ENDS: Final = (
     *_HIGHEST, *[""] * 2 * (5 + 2 * len(SENSORS)),
     *(f"{sensor} {what}" for what in ("first", "last") for sensor in SENSORS),
 )  # fmt: skip
-_NODES: Final = range(BINS)
 _ROW: Final = (
-    *(f"{way} {what} {k}" for way in DIRECTIONS for what in CURVE_QUANTITIES for k in _NODES),
     *(f"sum {name}" for name in _SUMS),
     *(f"ratio {name}" for name in _RATIOS),
     "top spread", "hold spread",
     *_EXTREMES,
-    *(f"{way} {sensor} mean {k}" for way in DIRECTIONS for sensor in SENSORS for k in _NODES),
     *(f"{sensor} loop" for sensor in SENSORS), *_ENDS,
 )  # fmt: skip
 """The row that values are picked from."""
 _CONDITIONS: Final = (
-    "any sample", *(f"{sensor} sensed" for sensor in SENSORS),
-    *_SUMS,
-    *(f"{way} {sensor} {k}" for way in DIRECTIONS for sensor in SENSORS for k in _NODES),
-    "timed", "both ways",
+    "any sample", *(f"{sensor} sensed" for sensor in SENSORS), *_SUMS, "timed", "both ways",
     *(f"{sensor} loop" for sensor in SENSORS),
 )  # fmt: skip
 """The row that is compared to what makes a field observed."""
@@ -112,26 +112,21 @@ _SOURCES: Final[dict[str, tuple[str, str]]] = {
     "dip_charge": ("sum dip charge", "charge charge"),
     "dip_discharge": ("sum dip discharge", "discharge charge"),
 }
-_CURVES: Final = {"capacity": "charge", "energy": "energy", "time": "hours"}
 
 
 def _source(field: str) -> tuple[str, str]:
-    """Where in ``_ROW`` a field stands, and in ``_CONDITIONS`` what it needs."""
+    """Where in ``_ROW`` a field that is no curve stands, and in ``_CONDITIONS`` what it needs."""
     if field in _SOURCES:
         return _SOURCES[field]
-    name, *rest = field.split(".")
-    if name in _CURVES:
-        return f"{rest[0]} {_CURVES[name]} {int(rest[1])}", "timed"
-    if len(rest) == 2:
-        return f"{rest[0]} {name} mean {int(rest[1])}", f"{rest[0]} {name} {int(rest[1])}"
-    if rest[0] == "mean":
+    name, what = field.split(".")
+    if what == "mean":
         return f"ratio {name} mean", f"{name} hours"
-    return f"{name} {rest[0]}", f"{name} loop" if rest[0] == "loop" else f"{name} sensed"
+    return f"{name} {what}", f"{name} loop" if what == "loop" else f"{name} sensed"
 
 
 def _origin(field: str) -> float:
     if field == "top_voltage_mean":
-        return (TOP + HOLD) / 2
+        return MIDDLE
     name, *rest = field.split(".")
     shifted = name in SENSORS and rest not in (["swing"], ["loop"])
     return ORIGIN[SENSORS.index(name)] if shifted else 0.0
@@ -149,12 +144,13 @@ class Reading(nn.Module):
     extremes: Tensor
     floor: Tensor
     timed: Tensor
+    alike: Tensor
     both: Tensor
     size: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        sources = [_source(field) for field in FIELDS]
+        sources = [_source(field) for field in list(FIELDS)[2 * _AMOUNTS :]]
         timed = [name in ("charge hours", "discharge hours", "rest") for name in _SUMS]
         charged = ("charge charge", "discharge charge")
         buffers = {
@@ -172,35 +168,38 @@ class Reading(nn.Module):
             ),
             "floor": torch.tensor([0.0 if "rate" in name else -1e30 for name in _EXTREMES]),
             "timed": torch.tensor(timed, dtype=torch.float32)[:, None],
+            "alike": torch.ones(1, _AMOUNTS),
             "both": torch.tensor([_SUMS.index(name) for name in charged]),
             "size": torch.tensor([0.1, 0.0]),
         }
         for name, value in buffers.items():
             self.register_buffer(name, value, persistent=False)
 
-    def forward(self, sums: Tensor, counts: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-        """The summary, and 0/1; ``sums`` are of the curves, then ``SCALARS``; ``ends`` begin with
-        the extremes and end with the sensors' first and last."""
-        n, ways = len(SENSORS), len(DIRECTIONS)
-        count = ways * len(CURVE_QUANTITIES) * BINS
-        curves, scalars = sums[:, :count], sums[:, count:]
-        table = curves.unflatten(1, (ways, len(CURVE_QUANTITIES), BINS))
-        whole = torch.cat([table.sum(3).flatten(1), scalars], 1)
-        covered = table[:, :, 3 + n :]
-        by_node = ratio(table[:, :, 3 : 3 + n], covered).flatten(1)
-        ratios = ratio(*(whole.index_select(1, at) for at in (self.top, self.bottom)))
+    def forward(
+        self, curves: Tensor, scalars: Tensor, counts: Tensor, ends: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The summary, and 0/1, in the precision of ``ends``.
+
+        Args:
+            curves: sums by voltage node; scalars: of amounts by phase and ``SCALARS``; counts: of
+                samples and of those with each sensor; all in double precision.
+            ends: they begin with the extremes and end with the sensors' first and last.
+        """
+        n, dtype = len(SENSORS), ends.dtype
+        amounts, integrals, covered = curves.to(dtype).split(_AMOUNTS, 1)
+        ratios = ratio(*(scalars.index_select(1, at) for at in (self.top, self.bottom)))
         means = ratios[:, 2:4]
         spreads = spread(ratios[:, :2], means, means + self.size)
         highest = torch.maximum(torch.matmul(ends, self.extremes), self.floor)
-        loop_charge, loop_discharge, _, hours = scalars[:, -4 * n :].split(n, 1)
-        loops = loop_charge - loop_discharge
-        row = [curves, whole, ratios, spreads, highest, by_node, loops, ends]
+        charge, discharge, _, hours = scalars[:, -4 * n :].split(n, 1)
+        row = torch.cat([scalars, ratios, spreads], 1).to(dtype)
+        row = torch.cat([row, highest, (charge - discharge).to(dtype), ends], 1)
 
-        both = whole.index_select(1, self.both).amin(1, keepdim=True) - SMALL_CHARGE
-        conditions = [
-            counts, whole, covered.flatten(1), torch.matmul(whole, self.timed), both,
-            torch.minimum(hours, both),
-        ]  # fmt: skip
-        there = (torch.cat(conditions, 1) > self.least).to(sums.dtype)
-        seen = there.index_select(1, self.condition)
-        return (torch.cat(row, 1).index_select(1, self.pick) + self.origin) * seen, seen
+        both = scalars.index_select(1, self.both).amin(1, keepdim=True) - SMALL_CHARGE
+        whole = torch.matmul(scalars, self.timed.double())
+        conditions = [counts, scalars, whole, both, torch.minimum(hours, both)]
+        there = (torch.cat(conditions, 1) > self.least).to(dtype)
+        timed = (whole > 0).to(dtype) * self.alike
+        seen = torch.cat([timed, above(covered, 0), there.index_select(1, self.condition)], 1)
+        values = [amounts, ratio(integrals, covered), row.index_select(1, self.pick)]
+        return (torch.cat(values, 1) + self.origin) * seen, seen
