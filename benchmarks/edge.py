@@ -20,7 +20,9 @@ from onnx import TensorProto, helper
 
 from benchmarks._common import close, options, table
 from benchmarks._window import open_graph, open_transformer
+from fadecast.cell.design import N_DESIGN
 from fadecast.cell.life import EndOfLife
+from fadecast.cell.summaries import N_FIELDS
 from fadecast.export.bundle import export_bundle
 from fadecast.network.forecaster import PRESETS
 from fadecast.runtime import Session
@@ -52,6 +54,8 @@ TARGETS = {
 CHUNK = 60
 WARM = 10
 """Calls before the one timed: what ran before has emptied the caches, a vehicle's loop is warm."""
+TURNS = 5
+"""Of the C++ program beside Python."""
 
 
 def main() -> None:
@@ -70,7 +74,7 @@ def main() -> None:
         figures["summarize_samples_per_s"] = PIECES * LONGEST / micros["summarize batch"] * 1e6
         figures["summarize_chunk_ratio"] = micros["summarize chunk"] / micros["identity"]
         figures["bundle_bytes"] = sum(path.stat().st_size for path in bundles["base"].iterdir())
-        figures |= of_program(build(folder, "native"), bundles["base"], folder, micros["step base"])
+        figures |= of_program(build(folder, "native"), bundles["base"], folder)
     show(micros | windows, figures)
 
 
@@ -149,7 +153,7 @@ def measure(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
     return {name: float(np.median(times)) / 1e3 for name, times in found.items()}
 
 
-def of_program(program: Program, bundle: Path, folder: Path, python: float) -> dict[str, float]:
+def of_program(program: Program, bundle: Path, folder: Path) -> dict[str, float]:
     """Start to the first forecast of a signed bundle with its parts in ms, resident MB, and a step
     beside Python's."""
     private, public = make_keys(folder)
@@ -175,9 +179,24 @@ def of_program(program: Program, bundle: Path, folder: Path, python: float) -> d
             figures.setdefault(f"cpp_start_ms.{part}", []).append(float(took))
     medians = {name: float(np.median(values)) for name, values in figures.items()}
     resident = int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) / 1024
-    run = program.run(bundle, "--allow-unsigned", "--verify", "--steps")
-    step = float(re.findall(r"step ([\d.]+) us", run.stderr)[0])
-    return medians | {"cpp_rss_mb": resident, "cpp_step_vs_python": step / python}
+    return medians | {"cpp_rss_mb": resident, "cpp_step_vs_python": beside_python(program, bundle)}
+
+
+def beside_python(program: Program, bundle: Path) -> float:
+    """A step of the C++ program over one of the Python API: the median of turns side by side."""
+    session, ratios = Session.load(bundle), []
+    sizes = [session.forecast_state_size, N_FIELDS, N_FIELDS, N_DESIGN, 1]
+    for _ in range(TURNS):
+        run = program.run(bundle, "--allow-unsigned", "--verify", "--steps")
+        step = float(re.findall(r"step ([\d.]+) us", run.stderr)[0])
+        state, *cycle = (np.full((1, size), n > 0, np.float32) for n, size in enumerate(sizes))
+        took = np.zeros(2000)
+        for turn in range(len(took)):
+            began = time.perf_counter()
+            state, _ = session.forecast(state, *cycle)
+            took[turn] = time.perf_counter() - began
+        ratios.append(step / float(np.median(took)) / 1e6)
+    return float(np.median(ratios))
 
 
 def show(micros: dict[str, float], figures: dict[str, float]) -> None:
