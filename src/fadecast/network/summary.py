@@ -11,9 +11,9 @@ a cycle's first sample belongs to no cycle.
 
 Sums are carried as two float32 numbers, what one holds and the rest. Plain float32 sums of 1-s
 samples drift by 1e-4 over a cycle, since equal increments round the same way each time. Charge,
-energy, time and the hold, of which efficiencies and a spread are made, small differences of sums,
-are summed up in double precision from the samples on; curves and sensors, most of the work, are not: with pieces of a hundred samples
-they agree to about 1e-7 however a cycle is cut.
+energy, time and the hold, of whose small differences efficiencies and a spread are made, are summed
+up in double precision from the samples on. Curves and sensors, most of the work, are not: with
+pieces of a hundred samples they agree to about 1e-6 however a cycle is cut.
 
 Inside, time is the last axis: an executor adds a constant to ``(B, T, 1)`` one number at a time, to
 ``(B, 1, T)`` all at once, fifty times faster.
@@ -271,7 +271,7 @@ class Summary(nn.Module):
         return torch.cat([curves.double(), totals, scalars.double()], 1)
 
     def _share(self, rows: Tensor, sensors: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """``(B, curves)`` and ``(B, SCALARS)`` sums of ``_integrate``'s rows that stand plain rounding."""
+        """``(B, curves)`` and ``(B, SCALARS)`` sums of the rows that stand plain rounding."""
         amounts, _, *others = rows.split([3, *[1] * 10], 1)
         charging, discharging, hold, level, duration, joined, gap, step, jump = others
         charge, _, hours = amounts.split(1, 1)
