@@ -205,6 +205,19 @@ def test_sensors_are_learnt_from_the_truth_of_some_cells(tmp_path: Path) -> None
         assert figures[f"any_cycle.{sensor}.sensor_coverage_90"] > 0.75, sensor
 
 
+def test_risks_within_the_horizons_are_learnt_where_they_weigh(population, tmp_path: Path) -> None:
+    lives = [replace(s, life=replace(s.life, cause="contact_loss")) for s in population]
+    network = ForecasterConfig(hidden=16, dropout=0.0)
+    losses = []
+    for share in (0.0, 100.0):
+        training = TrainingConfig(epochs=3, risk_weight=share, accelerator="cpu")
+        trained = fit(lives, [], network, training, folder=tmp_path / f"{share}")
+        forecasts = forecast_cells(trained, lives)
+        figures = evaluate(forecasts, {s.cell_id: s.life for s in lives}).figures
+        losses.append(figures["any_cycle.contact_loss_50.brier"])
+    assert losses[1] < 0.95 * losses[0]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1])
 def test_without_truth_or_weight_no_sensor_is_taught(cells, tmp_path: Path, share: float) -> None:
     """And the rest of the network is what it would be without any."""

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fadecast.forecast.forecast import EDGES, LONGEST
-from fadecast.learn.losses import competing_risks_nll, sensor_nll
-from fadecast.network.heads import N_CAUSES, N_INTERVALS, log_hazards
+from fadecast.forecast.forecast import CAUSES, EDGES, HORIZONS, LONGEST, RISKS
+from fadecast.learn.losses import competing_risks_nll, pressure_nll, sensor_nll
+from fadecast.network.heads import N_CAUSES, N_INTERVALS, Readout, log_hazards
 
 INF = float("inf")
 
@@ -128,3 +128,51 @@ def test_sensors_against_a_normal_distribution() -> None:
 def test_beyond_the_longest_horizon_is_censored_there() -> None:
     h = random_hazards(3)
     assert nll(h, 5000, 5001, 0) == pytest.approx(nll(h, LONGEST, INF, -1))
+
+
+@pytest.mark.parametrize(
+    ("after", "until", "cause", "wanted"),
+    [
+        (4, 5, "contact_loss", (1, 1, 1)),
+        (9, 10, "over_pressure", (1, 1, 1)),
+        (10, 11, "lithium_penetration", (0, 1, 1)),
+        (4, 5, "capacity_fade", (0, 0, 0)),
+        (60, INF, None, (0, 0, None)),
+        (100, INF, None, (0, 0, 0)),
+        (8, 12, "contact_loss", (None, 1, 1)),  # seen at a check-up beyond the first horizon
+        (0, INF, None, (None, None, None)),
+    ],
+)
+def test_failures_by_pressure_within_the_horizons(
+    after: float, until: float, cause: str | None, wanted: tuple[int | None, ...]
+) -> None:
+    risk = torch.tensor([0.2, 0.3, 0.6], dtype=torch.float64)
+    index = -1 if cause is None else CAUSES.index(cause)
+    loss, known = pressure_nll(
+        risk, torch.tensor(after).double(), torch.tensor(until).double(), torch.tensor(index)
+    )
+    assert known.tolist() == [float(w is not None) for w in wanted]
+    for got, p, outcome in zip(loss.tolist(), risk.tolist(), wanted, strict=True):
+        if outcome is not None:
+            assert got == pytest.approx(-math.log(p if outcome else 1 - p))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_risk_is_the_likelihood_of_failing_in_time(seed: int) -> None:
+    """Learnt risks and learnt lives are of the same hazards."""
+    h = random_hazards(seed).float()
+    risk = Readout().risks(h[None])[0][0, RISKS.index("pressure")]
+    causes = [CAUSES.index(c) for c in ("contact_loss", "lithium_penetration", "over_pressure")]
+    for column, horizon in enumerate(HORIZONS):
+        told = sum(math.exp(-nll(h, 0, horizon, cause)) for cause in causes)
+        assert float(risk[column]) == pytest.approx(told, rel=1e-4)
+
+
+def test_a_certain_risk_that_is_wrong_has_a_finite_loss() -> None:
+    risk = torch.tensor([[0.0, 1.0, 0.5]], requires_grad=True)
+    zero = torch.zeros(1)
+    loss, _ = pressure_nll(risk, zero, zero + 1, torch.tensor([CAUSES.index("contact_loss")]))
+    loss.sum().backward()
+    assert torch.isfinite(loss).all()
+    assert risk.grad is not None
+    assert torch.isfinite(risk.grad).all()

@@ -75,9 +75,11 @@ class TrainingConfig(_Section):
     """How the network is fitted.
 
     ``patience`` epochs without a better validation likelihood end the training; without validation
-    cells all ``epochs`` run. ``soh_weight`` is the share of the state-of-health loss,
-    ``virtual_weight`` that of the virtual sensors (0: they are not taught). After a cell's first 20
-    cycles, one in ``every`` is learnt from; a step meets ``batch_rows`` of them, of any cells.
+    cells all ``epochs`` run. ``risk_weight`` is the share of the loss on pressure-related failures
+    within the horizons, for cells few of which are lost within one; ``soh_weight`` that of the
+    state of health, ``virtual_weight`` that of the virtual sensors (0: they are not taught). After
+    a cell's first 20 cycles, one in ``every`` is learnt from; a step meets ``batch_rows`` of them,
+    of any cells.
     ``initial`` is the id of a run whose network is trained on, at its scales, instead of a new one:
     then a low ``learning_rate`` fits.
     """
@@ -89,6 +91,7 @@ class TrainingConfig(_Section):
     learning_rate: _Positive = 2e-3
     weight_decay: _NotNegative = 0.1
     gradient_clip: _Positive = 1.0
+    risk_weight: _NotNegative = 0.0
     soh_weight: _NotNegative = 0.1
     virtual_weight: _NotNegative = 0.1
     seed: int = 0

@@ -1,11 +1,16 @@
-"""Likelihoods: of competing risks, exact under interval censoring; of the virtual sensors."""
+"""Likelihoods: of competing risks, exact under interval censoring; of a failure by pressure within
+a horizon; of the virtual sensors."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-from fadecast.forecast.forecast import EDGES, LONGEST
+from fadecast.forecast.forecast import CAUSES, EDGES, HORIZONS, LONGEST, PRESSURE_CAUSES
+
+_PRESSURE: Final = [CAUSES.index(cause) for cause in PRESSURE_CAUSES]
 
 
 def competing_risks_nll(log_hazards: Tensor, after: Tensor, until: Tensor, cause: Tensor) -> Tensor:
@@ -42,6 +47,33 @@ def competing_risks_nll(log_hazards: Tensor, after: Tensor, until: Tensor, cause
     terms = log_before + log_survive * entered + leaves + of_cause
     log_failed = torch.logsumexp(torch.where(overlaps, terms, -torch.inf), -1)
     return -torch.where(censored, log_alive, log_failed)
+
+
+def pressure_nll(
+    risk: Tensor, after: Tensor, until: Tensor, cause: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Negative log-likelihood of whether each row fails by a pressure-related cause in time.
+
+    Beside the likelihood of the lives, it pulls where risks are told and ranked. Rows that were
+    lost within a horizon say nothing of it and are few among the failed ones, so alone it would
+    teach too high a risk.
+
+    Args:
+        risk: ``(…, H)`` predicted, within each of ``HORIZONS``, in [0, 1].
+        after, until, cause: ``(…)`` as in ``competing_risks_nll``.
+
+    Returns:
+        ``(…, H)``, and where the outcome is known, as 0/1.
+    """
+    after, until, cause = (x.unsqueeze(-1) for x in (after, until, cause))
+    horizons = torch.tensor(HORIZONS, dtype=after.dtype, device=after.device)
+    ended = (cause >= 0) & (until <= horizons)
+    by_pressure = torch.isin(cause, torch.tensor(_PRESSURE, device=cause.device))
+    near = torch.finfo(risk.dtype).eps
+    loss = nn.functional.binary_cross_entropy(
+        risk.clamp(near, 1 - near), (ended & by_pressure).to(risk.dtype), reduction="none"
+    )
+    return loss, (ended | (after >= horizons)).to(risk.dtype)
 
 
 def sensor_nll(mean: Tensor, spread: Tensor, truth: Tensor) -> Tensor:

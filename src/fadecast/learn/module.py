@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import lightning
 import numpy as np
 import torch
 from torch import Tensor
 
+from fadecast.forecast.forecast import RISKS
 from fadecast.learn.batches import Batch
 from fadecast.learn.config import TrainingConfig
-from fadecast.learn.losses import competing_risks_nll, sensor_nll
+from fadecast.learn.losses import competing_risks_nll, pressure_nll, sensor_nll
 from fadecast.network.forecaster import Forecaster
 from fadecast.network.heads import log_hazards
+
+_PRESSURE: Final = RISKS.index("pressure")
 
 
 class ForecasterModule(lightning.LightningModule):
@@ -33,11 +36,15 @@ class ForecasterModule(lightning.LightningModule):
         torch.manual_seed(int(seeds.generate_state(1)[0]))
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """Likelihood, and small losses that keep the state of health and the sensors true."""
+        """Likelihood, that of the risks within the horizons, and small losses that keep the state
+        of health and the sensors true."""
         losses = self._losses(batch)
         named = {f"train_{name}": value for name, value in losses.items()}
         self.log_dict(named, batch_size=len(batch.design), on_epoch=True, on_step=False)
-        weights = {"soh": self.config.soh_weight, "virtual": self.config.virtual_weight}
+        weights = {
+            "risk": self.config.risk_weight, "soh": self.config.soh_weight,
+            "virtual": self.config.virtual_weight,
+        }  # fmt: skip
         return losses["nll"] + sum(w * losses[n] for n, w in weights.items() if n in losses)
 
     def validation_step(self, batch: Batch, _index: int) -> None:
@@ -54,6 +61,10 @@ class ForecasterModule(lightning.LightningModule):
         told = competing_risks_nll(hazards, batch.after, batch.until, batch.cause)
         off = torch.nn.functional.smooth_l1_loss(hidden.soh, batch.soh, reduction="none", beta=0.01)
         losses = {"nll": _mean(told, batch.weight), "soh": _mean(off, batch.soh_weight)}
+        if self.config.risk_weight > 0:
+            risk = self.forecaster.readout.risks(hazards)[0][:, _PRESSURE]
+            told, known = pressure_nll(risk, batch.after, batch.until, batch.cause)
+            losses["risk"] = _mean(told, batch.weight.unsqueeze(1) * known)
         if self.forecaster.virtual.names:
             mean, spread = self.forecaster.virtual(hidden.memory)
             told = sensor_nll(mean, spread, batch.virtual.float())

@@ -147,9 +147,13 @@ class Readout(nn.Module):
         fall = log_survive.clamp(max=-1e-9).unsqueeze(1)
         share = ((-levels.unsqueeze(2) - log_before.unsqueeze(1)) / fall).clamp(0.0, 1.0)
         rul = torch.matmul(share, self.widths)
-        fails = torch.exp(log_before).unsqueeze(2) * torch.exp(hazards[..., :-1])
+        return rul, *self.risks(hazards)
+
+    def risks(self, hazards: Tensor) -> tuple[Tensor, Tensor]:
+        """``risk (B, K + 2, H)`` and ``incidence (B, K, J)``."""
+        before = torch.exp(torch.matmul(hazards[..., -1], self.before))
+        fails = before.unsqueeze(2) * torch.exp(hazards[..., :-1])
         cumulative = self.before.transpose(0, 1) + torch.eye(N_INTERVALS)
         incidence = torch.matmul(cumulative, fails).transpose(1, 2)
         by_cause = torch.matmul(incidence, self.pick)
-        risk = torch.matmul(self.total.transpose(0, 1), by_cause)
-        return rul, risk, incidence
+        return torch.matmul(self.total.transpose(0, 1), by_cause), incidence
