@@ -258,7 +258,10 @@ def hidden_truth(cells: Cells, rows: Rows) -> Table:
     out: Table | None = None
     for path in sorted((Path(cells.store.path) / "truth").glob("*.npz")):
         with np.load(path, allow_pickle=False) as truth:
-            names, until, hidden = truth["cell_id"], truth["until"], truth["hidden"]
+            names = truth["cell_id"]
+            if place.keys().isdisjoint(names.tolist()):
+                continue
+            until, hidden = truth["until"], truth["hidden"]
             constants = structured_to_unstructured(truth["cells"]).astype(np.float32)
         starts = np.cumsum(until) - until
         for name, start, own in zip(names, starts, constants, strict=True):

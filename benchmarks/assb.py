@@ -126,7 +126,7 @@ def prepared(quick: bool, fresh: Path) -> Contest:
     """Cells and rows; a quick run's lie in ``fresh``."""
     config, population = TrainConfig.from_yaml(TRAINING), Population.from_yaml(CONFIG)
     if quick:
-        changes = {"cells": QUICK_CELLS, "shard": 4, "seed": population.seed + 1000}
+        changes = {"cells": QUICK_CELLS, "seed": population.seed + 1000}
         population = population.model_copy(update=changes)
     store = simulate(population, fresh / "population" if quick else KEPT)
     effort = QUICK if quick else Effort()
@@ -151,7 +151,7 @@ def fresh_cells(contest: Contest, quick: bool, folder: Path) -> Cells:
         update={"seed": FRESH_SEED, "cells": FRESH_CELLS, "latent": False}
     )
     if quick:
-        population = population.model_copy(update={"cells": QUICK_CELLS // 4, "shard": 4})
+        population = population.model_copy(update={"cells": QUICK_CELLS // 4})
     store = simulate(population, folder / "fresh" if quick else KEPT_FRESH)
     return Cells(store, tuple(store.cell_ids()), contest.test.end_of_life)
 
@@ -159,7 +159,7 @@ def fresh_cells(contest: Contest, quick: bool, folder: Path) -> Cells:
 def simulate(config: Population, out: Path) -> Store:
     """The population in ``out``, simulated as far as it is not there yet."""
     for done, total in generate(config, out, summarise=summarise, workers=os.cpu_count() or 1):
-        if done % 32 == 0 or done == total:
+        if done % 512 == 0 or done == total:
             say(f"{done} of {total} shards")
     return Store(out)
 

@@ -48,7 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if quick:
-            changes = {"cells": 2 * QUICK_CELLS, "cycles": 150, "shard": 4, "latent": False}
+            changes = {"cells": 2 * QUICK_CELLS, "cycles": 150, "latent": False}
             population = population.model_copy(update=changes)
         store = simulate(population, folder / "population" if quick else KEPT)
         for path in configs:

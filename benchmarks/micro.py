@@ -27,7 +27,7 @@ from fadecast.physics.population import Population
 from serving.micro import build
 
 CELLS = {"cells": 640, "seed": 9001, "latent": False}
-QUICK = {"cells": 48, "shard": 4, "cycles": 120}
+QUICK = {"cells": 48, "cycles": 120}
 TOLD = {"flash_bytes": 256 * 1024, "ram_bytes": 64 * 1024, "error": build.TOLERANCE}
 """Figures and what they may be at most."""
 

@@ -113,7 +113,7 @@ def main() -> None:
 
 def simulate(changes: Mapping[str, int], out: Path) -> list[CellRecord]:
     """Fresh cells with their samples, each of a kind drawn anew."""
-    changes = {"shard": 1, "seed": SEED, "keep": "samples", "latent": False, **changes}
+    changes = {"seed": SEED, "keep": "samples", "latent": False, **changes}
     for _ in generate(Population.from_yaml(POPULATION).model_copy(update=changes), out):
         pass
     store = Store(out)

@@ -65,6 +65,14 @@ class Shard:
         name, number = self.config.name, self.number
         return [f"{name}-{number:05d}-{d:02d}-{i:03d}" for i, d in enumerate(self.designs)]
 
+    def split(self, i: int) -> str:
+        """What cell ``i`` is for: whole designs, and whatever is of a kind held out."""
+        group, config = self.group, self.config
+        if {group.anode, group.fixture, group.protocol} & set(config.held_out):
+            return "out-of-distribution"
+        draw = np.random.default_rng([config.seed, 3, self.number, int(self.designs[i])])
+        return "test" if draw.random() < config.test else "train"
+
     def run(self) -> tuple[Lives, NDArray[np.int64]]:
         """Simulate; also the latent time ``(n, 4)`` of every cause.
 
@@ -130,8 +138,8 @@ class Shard:
             "tier": group.tier, "protocol": self.protocol.name, "population": config.name,
             "design": f"{config.name}-{self.number:05d}-{self.designs[i]:02d}",
         }  # fmt: skip
-        split = _split(config, self, int(self.designs[i]))
-        return CellRecord(CellMetadata(spec, SOURCE, split, life, notes=notes), samples=columns)
+        metadata = CellMetadata(spec, SOURCE, self.split(i), life, notes=notes)
+        return CellRecord(metadata, samples=columns)
 
 
 def _sobol(seed: int, first: int, count: int) -> NDArray[np.float64]:
@@ -188,11 +196,3 @@ def _design(config: Population, kind: Kind, point: NDArray[np.float64], rate: fl
     low, high = config.pressure_limit
     cell["pressure_limit"] = max((cell["set_pressure"] + swing) * low * (high / low) ** room, 1.0)
     return cell
-
-
-def _split(config: Population, shard: Shard, design_number: int) -> str:
-    group = shard.group
-    if {group.anode, group.fixture, group.protocol} & set(config.held_out):
-        return "out-of-distribution"
-    draw = np.random.default_rng([config.seed, 3, shard.number, design_number])
-    return "test" if draw.random() < config.test else "train"
