@@ -138,8 +138,17 @@ def test_of_later_cycles_one_in_every_few_is_learnt_from(every: int) -> None:
     blocks = (len(whole.age) - EARLY) // every
     assert (later[:blocks] // every == np.arange(blocks)).all()
     assert len(later) - blocks <= (every > 1)
-    for name in set(Batch._fields) - {"weight", "soh_weight"}:
+    for name in set(Batch._fields) - {"weight", "soh_weight", "cycles"}:
         assert torch.equal(getattr(rows, name), getattr(whole, name)[kept]), name
+
+
+@pytest.mark.parametrize("every", [1, 3, 10])
+def test_rows_stand_for_the_cycles_of_a_cell(every: int) -> None:
+    cells = [made_up_sequence(n, fade=2e-3) for n in range(40)]
+    stand = sum(float(to_rows(cell, FORECASTER, every).cycles.sum()) for cell in cells)
+    there = sum(cell.life.after for cell in cells)
+    assert stand == pytest.approx(there, rel=0.03)
+    assert (to_rows(cells[0], FORECASTER, every).cycles[:EARLY] == 1).all()
 
 
 def test_what_recurs_is_learnt_from_as_often_as_it_occurs() -> None:

@@ -38,6 +38,7 @@ class Batch(NamedTuple):
 
     ``weight`` is one over the root of the cell's number of rows: a long life says more than a short
     one, but its cycles much the same. ``soh_weight`` likewise where the capacity was observed.
+    ``cycles`` is how many cycles a row stands for.
     """
 
     described: Tensor
@@ -48,6 +49,7 @@ class Batch(NamedTuple):
     until: Tensor
     cause: Tensor
     weight: Tensor
+    cycles: Tensor
     soh: Tensor
     soh_weight: Tensor
     virtual: Tensor
@@ -102,6 +104,7 @@ def to_rows(sequence: CellSequence, forecaster: Forecaster, every: int = 1) -> B
         until=(life.until - count).float(),
         cause=torch.full(size, cause),
         weight=weight,
+        cycles=torch.where(torch.arange(len(count)) < EARLY, 1.0, float(every)),
         soh=soh.nan_to_num(),
         soh_weight=weight * torch.isfinite(soh),
         virtual=hidden.nan_to_num(),

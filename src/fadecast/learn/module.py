@@ -20,7 +20,8 @@ _PRESSURE: Final = RISKS.index("pressure")
 
 
 class ForecasterModule(lightning.LightningModule):
-    """Negative log-likelihood of rows, weighted as ``Batch.weight`` says."""
+    """Negative log-likelihood of rows, weighted as ``Batch.weight`` says; that of the risks within
+    the horizons has all cycles alike, as they are ranked and warned of."""
 
     def __init__(self, forecaster: Forecaster, config: TrainingConfig) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class ForecasterModule(lightning.LightningModule):
         if self.config.risk_weight > 0:
             risk = self.forecaster.readout.risks(hazards)[0][:, _PRESSURE]
             told, known = pressure_nll(risk, batch.after, batch.until, batch.cause)
-            losses["risk"] = _mean(told, batch.weight.unsqueeze(1) * known)
+            losses["risk"] = _mean(told, batch.cycles.unsqueeze(1) * known)
         if self.forecaster.virtual.names:
             mean, spread = self.forecaster.virtual(hidden.memory)
             told = sensor_nll(mean, spread, batch.virtual.float())
