@@ -129,6 +129,7 @@ def variants(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]:
         "weight decay 0.01": ({}, {"weight_decay": 0.01}, whole),
         "twice the epochs": ({}, {"epochs": 2 * training.epochs}, whole),
         "no virtual sensors": ({}, {"virtual_weight": 0.0}, whole),
+        "no risk loss": ({}, {"risk_weight": 0.0}, whole),
         "no averages": ({}, {}, without_averages),
     } | {f"{part:g} of the cells": ({}, {}, lambda p, part=part: thinned(p, part))
          for part in PARTS}  # fmt: skip

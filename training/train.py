@@ -25,16 +25,21 @@ def main(arguments: list[str] | None = None) -> None:
     console = Console()
     try:
         config = TrainConfig.from_yaml(options.config)
-        result = train(config, store=Store(options.store), resume=options.resume, console=console)
-        log_figures(result)
-        console.print(judged(result.scorecards, "Judged on the test cells"))
-        run_id = result.run.run_id
+        run_id = _trained(config, Store(options.store), options.resume, console)
         console.print(f"run {run_id}")
         if options.bundle:
             version = export_run(run_id, options.bundle, options.store, config.tracking)
             console.print(f"{options.bundle} is version {version} of model {config.tracking.model}")
     except FadecastError as error:
         parser.exit(2, f"error: {error}\n")
+
+
+def _trained(config: TrainConfig, store: Store, resume: str | None, console: Console) -> str:
+    """The run's id; cells and forecasts are let go before an export reads its own."""
+    result = train(config, store=store, resume=resume, console=console)
+    log_figures(result)
+    console.print(judged(result.scorecards, "Judged on the test cells"))
+    return result.run.run_id
 
 
 if __name__ == "__main__":
