@@ -148,9 +148,10 @@ def _golden(
     The shortest life that is long enough: the vectors are replayed at every start of a vehicle.
     One with measured pressures and a limit to them is preferred.
     """
-    longest = max(len(cell.summaries) for cell in held_out)
-    enough = [cell for cell in held_out if len(cell.summaries) >= min(GOLDEN_CYCLES, longest)]
-    cell = min(enough, key=lambda cell: (not _is_limited(cell), len(cell.summaries)))
+    known = [(not _is_limited(cell), len(cell.summaries)) for cell in held_out]
+    least = min(GOLDEN_CYCLES, max(cycles for _, cycles in known))
+    enough = [number for number, (_, cycles) in enumerate(known) if cycles >= least]
+    cell = held_out[min(enough, key=known.__getitem__)]
     spec, life = cell.metadata.spec, cell.summaries
     forecasts = torch_forecasts(forecaster, [(spec, life)])[0]
     samples, seen, window = _first_cycle(records[0]) if records else _made_up_cycle()

@@ -100,22 +100,26 @@ def parity_errors(
         records: cells with raw samples, whose cycle summaries are compared too, and the forecasts
             that both sides make of their own: a network may magnify what hardly differs.
     """
-    given = [(cell.metadata.spec, cell.summaries) for cell in held_out]
-    expected, errors = list(given), dict.fromkeys(OUTPUTS, 0.0)
+    errors = dict.fromkeys(OUTPUTS, 0.0)
+
+    def compare(given: Sequence[Life], expected: Sequence[Life]) -> None:
+        pairs = zip(
+            runtime_forecasts(session, given), torch_forecasts(forecaster, expected), strict=True
+        )
+        for ours, theirs in pairs:
+            for name in OUTPUTS:
+                error = answer_error(name, getattr(ours, name), getattr(theirs, name))
+                errors[name] = max(errors[name], error)
+
+    for low in range(0, len(held_out), LIVES_AT_ONCE):  # thousands of lives exceed memory
+        lives = [(c.metadata.spec, c.summaries) for c in held_out[low : low + LIVES_AT_ONCE]]
+        compare(lives, lives)
     for record in records:
         assert record.samples is not None
         found = summarise_samples(session, record.samples, record.spec)
         wanted = summarise_record(record)
         errors["summary"] = max(errors.get("summary", 0.0), _summary_error(found, wanted))
-        given.append((record.spec, found))
-        expected.append((record.spec, wanted))
-    pairs = zip(
-        runtime_forecasts(session, given), torch_forecasts(forecaster, expected), strict=True
-    )
-    for ours, theirs in pairs:
-        for name in OUTPUTS:
-            error = answer_error(name, getattr(ours, name), getattr(theirs, name))
-            errors[name] = max(errors[name], error)
+        compare([(record.spec, found)], [(record.spec, wanted)])
     return errors
 
 
