@@ -18,6 +18,7 @@ DRAWS: Final = 500
 MORE_DRAWS: Final = 2000
 """Of what is cheap to judge."""
 RISK: Final = f"risk{HORIZON}"
+PROTOCOLS: Final = ("laboratory", "vehicle")
 
 Figures = dict[str, float]
 
@@ -41,18 +42,24 @@ def mean_of(many: Sequence[Said]) -> Said:
 
 
 def ranking(name: str, said: Said, rows: Rows) -> Figures:
-    """AUROC and average precision: pooled, with cells alike, and at landmarks."""
+    """AUROC and average precision: pooled, with cells alike, at landmarks and by protocol."""
     figures: Figures = {}
     label, alike = rows.label, rows.alike
     known = label >= 0
     parts = {"": known, ".cells": known}
-    parts |= {f".cycle{n}": known & (rows.cycle == n) for n in LANDMARKS}
+    parts |= {f".{part}": known & chosen for part, chosen in parts_of(rows).items()}
     for part, chosen in parts.items():
         weight = alike[chosen] if part == ".cells" else None
         for figure, metric in (("auroc", metrics.auroc), ("ap", metrics.average_precision)):
             value = metric(label[chosen], said.risk[chosen], weight)
             figures[f"{RISK}.{figure}{part}.{name}"] = value
     return figures
+
+
+def parts_of(rows: Rows) -> dict[str, NDArray[np.bool_]]:
+    """``(n,)`` rows of which models are compared apart: at a landmark, of a protocol."""
+    parts = {f"cycle{n}": rows.cycle == n for n in LANDMARKS}
+    return parts | {name: (rows.protocol == name)[rows.cell] for name in PROTOCOLS}
 
 
 def counted(left: Array, rows: Rows) -> Array:
@@ -169,20 +176,20 @@ def gains(
     others: Mapping[str, Said],
     rows: Rows,
     design: Ints,
-    cycle: int | None = None,
+    part: NDArray[np.bool_] | None = None,
     draws: int = MORE_DRAWS,
 ) -> dict[str, Array]:
     """Ours minus each other's AUROC and average precision under designs drawn with replacement.
 
     Args:
         design: ``(m,)`` which design each cell is of: those of one fail alike.
-        cycle: at this landmark alone.
+        part: ``(n,)`` which rows are judged; all when ``None``.
 
     Returns:
         By name ``(2, 2)``: of either figure the 2.5 % and the 97.5 % quantile over the draws; NaN
         where most draws decide nothing.
     """
-    known = (rows.label >= 0) & ((cycle is None) | (rows.cycle == cycle))
+    known = (rows.label >= 0) & (True if part is None else part)
     label, cell = rows.label[known], rows.cell[known]
     ours = [Ranked(label, said.risk[known]) for said in own]
     theirs = {name: Ranked(label, said.risk[known]) for name, said in others.items()}

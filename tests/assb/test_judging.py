@@ -42,9 +42,10 @@ def test_a_better_score_gains_and_the_same_one_does_not() -> None:
     assert found["chance"][0, 0] < found["chance"][0, 1] - 0.01  # designs are drawn anew
     mean = _judging.gains([perfect, chance], {"chance": chance}, rows, alone, draws=60)
     np.testing.assert_allclose(mean["chance"], found["chance"] / 2, atol=1e-9)
-    at = _judging.gains([perfect], {"late": replace(chance, risk=np.where(rows.cycle == 50,
-                        perfect.risk, chance.risk))}, rows, alone, 50, draws=60)  # fmt: skip
-    np.testing.assert_array_equal(at["late"], 0.0)  # as good as ours at that landmark
+    at = rows.cycle == 50
+    late = {"late": replace(chance, risk=np.where(at, perfect.risk, chance.risk))}
+    there = _judging.gains([perfect], late, rows, alone, at, draws=60)
+    np.testing.assert_array_equal(there["late"], 0.0)  # as good as ours at that landmark
     few = _judging.gains([perfect], {"chance": chance}, rows, alone // 30, draws=60)["chance"]
     assert np.ptp(few[0]) != np.ptp(found["chance"][0])
     one = _judging.gains([perfect], {"chance": chance}, rows, 0 * alone, draws=9)["chance"]
@@ -57,6 +58,7 @@ def test_the_perfect_forecast_has_no_error_and_every_figure_its_name() -> None:
     end = np.where(rows.failed[rows.cell], rows.left, 5000)
     said = Said((rows.label == 1).astype(float), rows.left, rows.left, end)
     figures = assb.standing("x", [said], rows)
+    assert np.isnan(figures["risk50.auroc.vehicle.x"])  # there is none
     for key in ("risk50.auroc.x", "risk50.auroc.cells.x", "risk50.ap.cycle100.x"):
         assert figures[key] == pytest.approx(1.0)
     assert figures["concordance.cycle100.x"] > 0.99  # a cell lost when another fails ties with it
@@ -148,8 +150,8 @@ def test_of_several_trainings_the_mean_and_the_spread_are_told() -> None:
 def test_the_ceiling_is_the_better_of_those_who_know() -> None:
     values = {"kind": 0.6, "truth_trees": 0.9, "truth_network": 0.8, "network": 0.75, "cox": 0.7}
     values |= {"trees_history": 0.65, "depth_trees": 0.85}
-    figures = {f"risk50.auroc{p}.{n}": v for p in ("", *(f".cycle{c}" for c in assb.LANDMARKS))
-               for n, v in values.items()}  # fmt: skip
+    heads = [head for head in assb.AHEAD if head.startswith("risk50.")]
+    figures = {f"{head}.{n}": v for head in heads for n, v in values.items()}
     figures |= {f"rul.mdape.cycle100.{n}": 1 - v for n, v in values.items()}
     found = assb.ceilings(figures)
     assert found["risk50.auroc.ceiling"] == 0.9
