@@ -20,6 +20,7 @@ from fadecast.cell.design import encode_design
 from fadecast.cell.life import CAUSES, PRESSURE_CAUSES, EndOfLife, find_life
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import BINS, FIELDS, CycleSummaries
+from fadecast.forecast import survival
 from fadecast.learn.dataset import CellSequence
 from fadecast.learn.features import cycle_features, share_of_limit
 from fadecast.learn.split import design_of
@@ -137,14 +138,16 @@ class Rows:
     def within(self, horizon: int) -> Ints:
         """The same of another horizon.
 
-        A failure between two check-ups counts where the whole interval lies on one side.
+        A failure by pressure between two check-ups counts where the whole interval lies on one
+        side. Of a horizon that ends when nobody is followed any more nothing counts: only those
+        that failed would be known.
         """
-        ahead = self.cycle + horizon
-        label = np.where(self.after[self.cell] >= ahead, 0, -1)
-        within = (self.failed & np.isfinite(self.until))[self.cell] & (
-            self.until[self.cell] <= ahead
-        )
-        return np.where(within, self.by_pressure[self.cell], label).astype(np.int64)
+        ahead, cell = self.cycle + horizon, self.cell
+        other = (self.failed & ~self.by_pressure)[cell]
+        label = np.where(other | (self.after[cell] >= ahead), 0, -1)
+        label = np.where(self.by_pressure[cell] & (self.until[cell] <= ahead), 1, label)
+        followed = survival.censoring(self.time, self.failed).before(ahead) > 0
+        return np.where(followed, label, -1).astype(np.int64)
 
     @property
     def alike(self) -> Array:

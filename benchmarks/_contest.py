@@ -128,8 +128,9 @@ class Contest:
         found[DEPTH] = self._trees(DEPTH, _HISTORY, knows=slice(_DEPTH_AT, _DEPTH_AT + 1))
         found[truth_trees] = self._trees(truth_trees, _HISTORY, knows=slice(None))
         found[truth_network] = self._stage(
-            truth_network, ("benchmarks/_hazards.py", *CELLS, *NETWORKS), self._perceptron
-        )
+            truth_network, ("benchmarks/_hazards.py", *CELLS, *NETWORKS), self._perceptron,
+            self._settings(),
+        )  # fmt: skip
         return found
 
     def network(self, seed: int, *, blind: bool = False) -> Said:
@@ -221,7 +222,8 @@ class Contest:
 
     def _perceptron(self) -> Mapping[str, Array]:
         x, fresh = self._truth()
-        return perceptron(x, self.known, self.held, fresh, self.effort.truth_steps)
+        steps, share = self.effort.truth_steps, self.config.training.risk_weight
+        return perceptron(x, self.known, self.held, fresh, steps, share)
 
     def _cox(self) -> Mapping[str, Array]:
         x: NDArray[np.float32] = self.learnt[_HISTORY]
@@ -230,5 +232,5 @@ class Contest:
     def _transformer(self) -> Mapping[str, Array]:
         return transformer(
             self.learn, self.known, self.held, self.test, self.rows, self.config.network,
-            self.effort.steps,
+            self.effort.steps, self.config.training.risk_weight,
         )  # fmt: skip

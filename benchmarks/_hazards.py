@@ -1,13 +1,14 @@
-"""Opponents that are networks: the same likelihood, readout and choice of the best check as ours.
+"""Opponents that are networks: the same losses, readout and choice of the best check as ours.
 
 A model maps its inputs to logits of ``HazardHead``. It is trained a fixed number of steps on rows
-drawn so that cells count alike, and checked on rows of validation designs; the best check stays.
+drawn so that cells count alike (in the risks within the horizons cycles are weighed alike, as in
+ours), and checked on rows of validation designs; the best check stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +18,8 @@ from benchmarks._cells import Array, Ints, Rows, Table, standard
 from benchmarks._said import HIGH, LOW, MEDIAN, PRESSURE, WITHIN
 from benchmarks._stages import say
 from fadecast.cell.life import CAUSES
-from fadecast.forecast.forecast import QUANTILES
-from fadecast.learn.losses import competing_risks_nll
+from fadecast.forecast.forecast import HORIZONS, QUANTILES
+from fadecast.learn.losses import competing_risks_nll, pressure_nll
 from fadecast.network.heads import HazardHead, Readout, log_hazards
 
 CHECKS: Final = 10
@@ -31,7 +32,7 @@ Inputs = Callable[[Ints], Sequence[Tensor]]
 
 def fit_hazards(
     model: nn.Module, inputs: Inputs, rows: Rows, held: np.ndarray, *,
-    steps: int, batch: int, rate: float, seed: int = 0,
+    steps: int, batch: int, rate: float, risk_weight: float, seed: int = 0,
 ) -> None:  # fmt: skip
     """Train ``model`` on the rows of cells that are not ``held (m,)``, check it on those that are.
 
@@ -45,9 +46,16 @@ def fit_hazards(
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=max(steps, 6))
     best, kept = np.inf, None
+    settled = np.stack([rows.within(horizon) >= 0 for horizon in HORIZONS], axis=1)
+    readout, cycles = Readout(), np.bincount(rows.cell)
     for step in range(1, steps + 1):
         model.train()
-        loss = _nll(model, inputs, rows, _drawn(draw, train, batch))
+        chosen = _drawn(draw, train, batch)
+        told = _told(model, inputs, rows, chosen)
+        weight = torch.from_numpy(settled[chosen] * cycles[rows.cell[chosen], None])
+        off = pressure_nll(readout.risks(told.hazards)[0][:, PRESSURE], told.until, told.cause)
+        risk = (off * weight).sum() / weight.sum().clamp(min=1)
+        loss = told.nll().mean() + risk_weight * risk
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -102,7 +110,7 @@ class Standard(nn.Module):
 
 
 def perceptron(
-    train: Table, known: Rows, held: np.ndarray, test: Table, steps: int
+    train: Table, known: Rows, held: np.ndarray, test: Table, steps: int, risk_weight: float
 ) -> dict[str, Array]:
     """What ``Standard`` says of ``test (n, ·)``, trained on ``train`` rows."""
     torch.manual_seed(0)
@@ -112,7 +120,9 @@ def perceptron(
     def of(table: Table) -> Inputs:
         return lambda rows: [torch.from_numpy(table[rows])]
 
-    fit_hazards(model, of(train), known, held, steps=steps, batch=1024, rate=2e-3)
+    fit_hazards(
+        model, of(train), known, held, steps=steps, batch=1024, rate=2e-3, risk_weight=risk_weight
+    )
     return read(model, of(test), len(test))
 
 
@@ -130,19 +140,30 @@ def _drawn(draw: np.random.Generator, part: tuple[Ints, Ints, Ints], count: int)
     return np.asarray(usable[first[cell] + (draw.random(count) * lengths[cell]).astype(np.int64)])
 
 
-def _nll(model: nn.Module, inputs: Inputs, rows: Rows, chosen: Ints) -> Tensor:
+class _Told(NamedTuple):
+    """Log-hazards of rows, and what became of them."""
+
+    hazards: Tensor
+    after: Tensor
+    until: Tensor
+    cause: Tensor
+
+    def nll(self) -> Tensor:
+        return competing_risks_nll(*self)
+
+
+def _told(model: nn.Module, inputs: Inputs, rows: Rows, chosen: Ints) -> _Told:
     cell, cycle = rows.cell[chosen], rows.cycle[chosen]
     after, until = (
         torch.from_numpy(bound[cell] - cycle).float() for bound in (rows.after, rows.until)
     )
-    hazards = log_hazards(model(*inputs(chosen)))
     cause = torch.from_numpy(rows.cause[cell])
-    return competing_risks_nll(hazards, after, until, cause).mean()
+    return _Told(log_hazards(model(*inputs(chosen))), after, until, cause)
 
 
 @torch.no_grad()
 def _checked(model: nn.Module, inputs: Inputs, rows: Rows, chosen: Ints) -> float:
     model.eval()
     pieces = np.array_split(chosen, max(1, len(chosen) // _READ))
-    losses = [(float(_nll(model, inputs, rows, piece)), len(piece)) for piece in pieces]
-    return sum(loss * n for loss, n in losses) / len(chosen)
+    losses = [_told(model, inputs, rows, piece).nll().sum() for piece in pieces]
+    return float(sum(losses)) / len(chosen)

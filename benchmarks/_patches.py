@@ -112,22 +112,23 @@ def latest(ages: Ints, cycle: int) -> Ints:
 
 def transformer(
     learn: Cells, known: Rows, held: np.ndarray, test: Cells, asked: Rows,
-    config: ForecasterConfig, steps: int,
+    config: ForecasterConfig, steps: int, risk_weight: float,
 ) -> dict[str, Array]:  # fmt: skip
     """What the Transformer says at the ``asked`` rows of ``test`` cells.
 
     Args:
         learn: cells of ``known``, those that are ``held (m,)`` check it.
         config: of our network, whose scales are taken.
-        steps: of training.
+        steps, risk_weight: of training.
     """
     scales = scales_of(learn, held, config)
     torch.manual_seed(0)
     model = Transformer(scales.encoder.features)
     causes_seen(model.head, known, held)
     fit_hazards(
-        model, of(Windows(learn, scales), known), known, held, steps=steps, batch=128, rate=1e-3
-    )
+        model, of(Windows(learn, scales), known), known, held, steps=steps, batch=128, rate=1e-3,
+        risk_weight=risk_weight,
+    )  # fmt: skip
     return read(model, of(Windows(test, scales), asked), len(asked))
 
 

@@ -36,7 +36,7 @@ from fadecast.learn.batches import Batch, Rows
 from fadecast.learn.config import TrackingConfig, TrainConfig, TrainingConfig
 from fadecast.learn.dataset import read_cells
 from fadecast.learn.fit import Prepared, fit_prepared, prepare
-from fadecast.learn.losses import competing_risks_nll
+from fadecast.learn.losses import competing_risks_nll, pressure_nll
 from fadecast.learn.split import split_cells
 from fadecast.learn.tracking import tracked
 from fadecast.network.encoder import Encoder
@@ -215,8 +215,9 @@ class Remembering(nn.Module):
 
 
 def train_sequences(model: Remembering, rows: Batch, config: TrainingConfig) -> None:
-    """By the same likelihood, weights and optimiser, cells in batches."""
+    """By the same losses, weights and optimiser, cells in batches."""
     torch.manual_seed(config.seed)
+    readout = Readout()
     draw = np.random.default_rng(config.seed)
     weights = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
@@ -230,11 +231,13 @@ def train_sequences(model: Remembering, rows: Batch, config: TrainingConfig) -> 
         for order, mask in batches(rows, draw):
             model.train()
             chosen = order[mask]
-            told = competing_risks_nll(
-                log_hazards(model(rows, order)[mask]),
-                rows.after[chosen], rows.until[chosen], rows.cause[chosen],
-            )  # fmt: skip
-            loss = (told * rows.weight[chosen]).sum() / rows.weight[chosen].sum()
+            some = rows.take(chosen)
+            hazards = log_hazards(model(rows, order)[mask])
+            told = competing_risks_nll(hazards, some.after, some.until, some.cause)
+            loss = (told * some.weight).sum() / some.weight.sum()
+            risk = pressure_nll(readout.risks(hazards)[0][:, PRESSURE], some.until, some.cause)
+            risk = (risk * some.settled).sum() / some.settled.sum().clamp(min=1e-12)
+            loss = loss + config.risk_weight * risk
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
@@ -293,10 +296,9 @@ def judged(rows: Batch, hazards: Tensor) -> dict[str, float]:
     levels = -torch.log1p(-torch.tensor(QUANTILES)).expand(len(hazards), -1)
     risk = Readout()(hazards, levels)[1][:, PRESSURE, WITHIN]
     ahead = HORIZONS[WITHIN]
-    failed = rows.cause >= 0
-    within, beyond = failed & (rows.until <= ahead), rows.after >= ahead
-    known = within | beyond
-    label = (within & torch.isin(rows.cause, _CAUSES))[known].long().numpy()
+    known = rows.settled[:, WITHIN] > 0
+    fails = torch.isin(rows.cause, _CAUSES) & (rows.until <= ahead)
+    label = fails[known].long().numpy()
     told = competing_risks_nll(hazards, rows.after, rows.until, rows.cause)
     return {
         "nll": float((told * rows.weight).sum() / rows.weight.sum()),

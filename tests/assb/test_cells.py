@@ -34,7 +34,7 @@ from fadecast.cell.store import Store
 from fadecast.cell.summaries import INDEX
 from fadecast.physics.protocol import laboratory
 from fadecast.runtime import Session
-from tests.assb.made_up import FADE, rows_of
+from tests.assb.made_up import FADE, PRESSURE, rows_of
 from tests.bundles import bundle, session, tiny_network  # noqa: F401
 
 
@@ -51,9 +51,20 @@ def test_a_label_holds_for_every_moment_at_which_the_cell_may_have_failed(
                    cycle=np.array([cycle]))  # fmt: skip
     moments = range(after + 1, after + width + 1) if cause >= 0 else [after + 1, 10**6]
     within = {m <= cycle + HORIZON for m in moments}
-    wanted = -1 if len(within) > 1 else int(within == {True} and cause != FADE)
+    unsettled = len(within) > 1 and cause != FADE  # fading is no failure by pressure, ever
+    wanted = -1 if unsettled else int(within == {True} and cause != FADE)
     assert rows.label[0] == wanted
     assert rows.left[0] == (until if cause >= 0 else after) - cycle
+
+
+def test_beyond_the_follow_up_failures_do_not_count_either() -> None:
+    """Whoever did not fail there is lost, so that those that did would stand for all."""
+    lives = [(89, 90, PRESSURE), (44, 45, PRESSURE), (100, np.inf, -1), (100, np.inf, -1)]
+    rows = rows_of(lives, every=1)
+    label = {(int(i), int(n)): int(y) for i, n, y in zip(rows.cell, rows.cycle, rows.label,
+             strict=True)}  # fmt: skip
+    assert [label[0, n] for n in (39, 40, 50, 51, 80)] == [0, 1, 1, -1, -1]
+    assert [label[2, n] for n in (39, 50, 51, 100)] == [0, 0, -1, -1]
 
 
 def test_cells_are_read_with_their_rows_features_and_lives(cells: Cells) -> None:

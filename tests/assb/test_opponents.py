@@ -198,14 +198,20 @@ def test_a_model_that_is_told_the_life_learns_to_say_it() -> None:
     x[rows.left <= 0] = np.nan  # nothing is left to foresee: never trained on
     held = np.arange(60) >= 50
 
-    def run() -> tuple[Told, dict[str, Any]]:
+    def run(share: float) -> tuple[Told, dict[str, Any]]:
         torch.manual_seed(0)
         model = Told()
         inputs = lambda chosen: [torch.from_numpy(x[chosen])]  # noqa: E731
-        _hazards.fit_hazards(model, inputs, rows, held, steps=200, batch=128, rate=2e-2)
+        _hazards.fit_hazards(
+            model, inputs, rows, held, steps=200, batch=128, rate=2e-2, risk_weight=share
+        )
         return model, _hazards.read(model, inputs, len(rows))
 
-    (model, said), (again, _) = run(), run()
+    (model, said), (again, _) = run(1.0), run(1.0)
+    label = rows.label
+    less, more = (metrics.brier(label[label >= 0], run(share)[1]["risk"][label >= 0])
+                  for share in (0.0, 100.0))  # fmt: skip
+    assert more < less  # what weighs is learnt
     at = np.flatnonzero((rows.cycle == 20) & (rows.left > 0))
     found = survival.concordance(-said["left"][at], rows.time[rows.cell[at]],
                                  rows.failed[rows.cell[at]])  # fmt: skip

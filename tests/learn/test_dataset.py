@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from fadecast.cell.life import EndOfLife, Life
 from fadecast.cell.store import Store
 from fadecast.cell.summaries import CycleSummaries
 from fadecast.errors import TrainingError
+from fadecast.forecast.questions import followed
 from fadecast.learn import dataset
 from fadecast.learn.batches import (
     EARLY,
@@ -138,17 +141,57 @@ def test_of_later_cycles_one_in_every_few_is_learnt_from(every: int) -> None:
     blocks = (len(whole.age) - EARLY) // every
     assert (later[:blocks] // every == np.arange(blocks)).all()
     assert len(later) - blocks <= (every > 1)
-    for name in set(Batch._fields) - {"weight", "soh_weight", "cycles"}:
+    for name in set(Batch._fields) - {"weight", "soh_weight", "settled"}:
         assert torch.equal(getattr(rows, name), getattr(whole, name)[kept]), name
 
 
 @pytest.mark.parametrize("every", [1, 3, 10])
 def test_rows_stand_for_the_cycles_of_a_cell(every: int) -> None:
     cells = [made_up_sequence(n, fade=2e-3) for n in range(40)]
-    stand = sum(float(to_rows(cell, FORECASTER, every).cycles.sum()) for cell in cells)
+    stand = sum(to_rows(cell, FORECASTER, every).settled.sum(0) for cell in cells)
     there = sum(cell.life.after for cell in cells)
-    assert stand == pytest.approx(there, rel=0.03)
-    assert (to_rows(cells[0], FORECASTER, every).cycles[:EARLY] == 1).all()
+    np.testing.assert_allclose(stand, there, rtol=0.03)
+    assert (to_rows(cells[0], FORECASTER, every).settled[:EARLY] == 1).all()
+
+
+def lived(life: Life, others: Sequence[Life]) -> Tensor:
+    """What is settled of a cell after its first 60 cycles, beside others."""
+    cell = made_up_sequence(0, cycles=60)
+    steps = followed([life, *others])
+    return to_rows(replace(cell, life=life), FORECASTER, 1, steps).settled[:60]
+
+
+def test_whether_a_cell_fails_in_time_weighs_as_what_is_known_of_it() -> None:
+    """Horizons of 10, 50 and 100 cycles."""
+    ends = [Life(200, np.inf, None)] * 3
+    seen = lived(Life(69, 70, "contact_loss"), ends)
+    assert (seen == 1).all()
+    either = lived(Life(64, 72, "contact_loss"), ends)  # between two check-ups
+    wanted = torch.ones(60, 3)
+    wanted[14:21, 1] = 0  # after cycles 15…21, 50 ahead
+    wanted[54:60, 0] = 0  # after cycles 55…60, 10 ahead
+    assert torch.equal(either, wanted)
+    assert (lived(Life(64, 72, "capacity_fade"), ends) == 1).all()  # no failure by pressure anyway
+    lost = lived(Life(80, np.inf, None), [Life(300, np.inf, None)] * 3)
+    wanted = torch.ones(60, 3)
+    wanted[:, 2], wanted[30:, 1] = 0, 0
+    assert torch.equal(lost > 0, wanted > 0)
+
+
+def test_failures_near_the_end_of_the_follow_up_do_not_stand_for_all() -> None:
+    """After cycle 60 all that was not seen to fail within 50 is lost, so failures say nothing."""
+    settled = lived(Life(99, 100, "contact_loss"), [Life(105, np.inf, None)] * 3)
+    assert (settled[:55, 1] == 1).all()
+    assert (settled[55:, 1] == 0).all()
+    assert (settled[5:, 2] == 0).all()
+
+
+def test_what_was_seen_stands_for_the_like_that_were_lost() -> None:
+    others = [Life(70, np.inf, None), Life(500, np.inf, None), Life(500, np.inf, None)]
+    settled = lived(Life(79, 80, "contact_loss"), others)
+    # One of four is lost after cycle 70; the other three stand for it.
+    assert settled[10, 1] == 1
+    assert settled[40, 1] == pytest.approx(4 / 3)
 
 
 def test_what_recurs_is_learnt_from_as_often_as_it_occurs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ from tests.learn.population import made_up_sequence, with_life_of
 LANDMARK, AHEAD = 20, 50
 """Cycle at which cells are told apart, and within how many they fail or do not."""
 NETWORK = ForecasterConfig(hidden=16, dropout=0.0)
-TRAINING = TrainingConfig(epochs=20, accelerator="cpu")
+TRAINING = TrainingConfig(epochs=20, risk_weight=3.0, accelerator="cpu")
 
 Array = np.ndarray
 
@@ -47,7 +48,10 @@ Array = np.ndarray
 @pytest.fixture(scope="module")
 def population() -> list[CellSequence]:
     fades = np.exp(np.random.default_rng(0).uniform(np.log(1.5e-3), np.log(6e-3), 72))
-    return [made_up_sequence(n, fade=float(fade), cycles=150) for n, fade in enumerate(fades)]
+    cells = [made_up_sequence(n, fade=float(fade), cycles=150) for n, fade in enumerate(fades)]
+    # Whatever ends them is called a failure by pressure, so that the risks of one are learnt too.
+    return [replace(c, life=replace(c.life, cause="contact_loss")) if c.life.failed else c
+            for c in cells]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import replace
 
 import lifelines
 import numpy as np
@@ -11,9 +13,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fadecast.forecast.forecast import CAUSES, EDGES, HORIZONS, LONGEST, RISKS
+from fadecast.cell.life import Life
+from fadecast.forecast.forecast import (
+    CAUSES,
+    EDGES,
+    HORIZONS,
+    LONGEST,
+    PRESSURE_CAUSES,
+    RISKS,
+)
+from fadecast.learn.batches import Rows
+from fadecast.learn.config import TrainingConfig
 from fadecast.learn.losses import competing_risks_nll, pressure_nll, sensor_nll
+from fadecast.learn.module import ForecasterModule
+from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from fadecast.network.heads import N_CAUSES, N_INTERVALS, Readout, log_hazards
+from tests.learn.population import made_up_sequence
 
 INF = float("inf")
 
@@ -131,30 +146,58 @@ def test_beyond_the_longest_horizon_is_censored_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "until", "cause", "wanted"),
+    ("until", "cause", "wanted"),
     [
-        (4, 5, "contact_loss", (1, 1, 1)),
-        (9, 10, "over_pressure", (1, 1, 1)),
-        (10, 11, "lithium_penetration", (0, 1, 1)),
-        (4, 5, "capacity_fade", (0, 0, 0)),
-        (60, INF, None, (0, 0, None)),
-        (100, INF, None, (0, 0, 0)),
-        (8, 12, "contact_loss", (None, 1, 1)),  # seen at a check-up beyond the first horizon
-        (0, INF, None, (None, None, None)),
+        (5, "contact_loss", (1, 1, 1)),
+        (10, "over_pressure", (1, 1, 1)),
+        (11, "lithium_penetration", (0, 1, 1)),
+        (51, "contact_loss", (0, 0, 1)),
+        (5, "capacity_fade", (0, 0, 0)),
+        (INF, None, (0, 0, 0)),
     ],
 )
 def test_failures_by_pressure_within_the_horizons(
-    after: float, until: float, cause: str | None, wanted: tuple[int | None, ...]
+    until: float, cause: str | None, wanted: tuple[int, ...]
 ) -> None:
     risk = torch.tensor([0.2, 0.3, 0.6], dtype=torch.float64)
     index = -1 if cause is None else CAUSES.index(cause)
-    loss, known = pressure_nll(
-        risk, torch.tensor(after).double(), torch.tensor(until).double(), torch.tensor(index)
-    )
-    assert known.tolist() == [float(w is not None) for w in wanted]
+    loss = pressure_nll(risk, torch.tensor(until).double(), torch.tensor(index))
     for got, p, outcome in zip(loss.tolist(), risk.tolist(), wanted, strict=True):
-        if outcome is not None:
-            assert got == pytest.approx(-math.log(p if outcome else 1 - p))
+        assert got == pytest.approx(-math.log(p if outcome else 1 - p))
+
+
+def test_risks_weigh_by_what_is_settled_of_every_row() -> None:
+    """By hand: rows of every cause, of one that was lost and of one that may lie on either side,
+    which stand for different numbers of cycles."""
+    torch.manual_seed(0)
+    lives = [Life(29, 30, cause) for cause in CAUSES]
+    lives += [Life(70, INF, None), Life(28, 36, "contact_loss"), Life(400, INF, None)]
+    cells = [replace(made_up_sequence(n, cycles=200), life=life) for n, life in enumerate(lives)]
+    forecaster = Forecaster(ForecasterConfig(hidden=16, dropout=0.0)).eval()
+    forecaster.hazards.linear.weight.data.normal_()
+    batch = Rows(cells, forecaster, 5).batch
+    told = ForecasterModule(forecaster, TrainingConfig(risk_weight=3.0))._losses(batch)["risk"]
+    hidden = forecaster.recall(batch.features, batch.design, batch.age)
+    hazards = log_hazards(forecaster.hazards(hidden.memory))
+    risk = Readout().risks(hazards)[0][:, RISKS.index("pressure")].detach()
+    assert batch.settled.unique().numel() > 4
+    total = weight = 0.0
+    for row, column in itertools.product(range(len(batch.age)), range(len(HORIZONS))):
+        fails = batch.until[row] <= HORIZONS[column] and CAUSES[batch.cause[row]] in PRESSURE_CAUSES
+        p = float(risk[row, column])
+        total -= float(batch.settled[row, column]) * math.log(p if fails else 1 - p)
+        weight += float(batch.settled[row, column])
+    assert told.item() == pytest.approx(total / weight, rel=1e-4)
+    none = ForecasterModule(forecaster, TrainingConfig())._losses(batch)
+    assert "risk" not in none
+
+
+def test_risks_are_read_on_the_device_of_the_hazards() -> None:
+    """Devices are not there to be tested on; tensors without a place refuse to be mixed as well."""
+    hazards = torch.zeros(2, N_INTERVALS, N_CAUSES + 1, device="meta")
+    risk, _ = Readout().to("meta").risks(hazards)
+    until, cause = torch.ones(2, device="meta"), torch.zeros(2, dtype=torch.long, device="meta")
+    assert pressure_nll(risk[:, 0], until, cause).device.type == "meta"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -170,8 +213,7 @@ def test_a_risk_is_the_likelihood_of_failing_in_time(seed: int) -> None:
 
 def test_a_certain_risk_that_is_wrong_has_a_finite_loss() -> None:
     risk = torch.tensor([[0.0, 1.0, 0.5]], requires_grad=True)
-    zero = torch.zeros(1)
-    loss, _ = pressure_nll(risk, zero, zero + 1, torch.tensor([CAUSES.index("contact_loss")]))
+    loss = pressure_nll(risk, torch.ones(1), torch.tensor([CAUSES.index("contact_loss")]))
     loss.sum().backward()
     assert torch.isfinite(loss).all()
     assert risk.grad is not None

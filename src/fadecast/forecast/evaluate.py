@@ -2,10 +2,11 @@
 
 A forecast is judged only if it was valid and the cell was still known alive at its cycle: a
 forecast made after the failure is no forecast. The point estimate is the median remaining life.
-Cells count alike however many cycles they have; where intervals are judged, cycles do. Censored
-cells are neither dropped nor called dead: they enter with the weights of ``survival.ipcw``; errors
-of a life need the life and are taken over the failed cells. Models whose forecasts begin at
-different cycles are compared on the cycles that they share: slice the ``Forecasts`` first.
+Errors count cells alike however many cycles they have; where intervals and risks are judged, cycles
+do. Censored cells are neither dropped nor called dead: they enter with the weights of
+``survival.ipcw``; errors of a life need the life and are taken over the failed cells. Models whose
+forecasts begin at different cycles are compared on the cycles that they share: slice the
+``Forecasts`` first.
 """
 
 from __future__ import annotations

@@ -127,9 +127,10 @@ def outcome(
         steps: ``followed`` of the cells.
 
     Returns:
-        ``label (n,)`` and ``weight (n,)``, every cell alike but for the censoring.
+        ``label (n,)`` and ``weight (n,)``, forecasts alike but for the censoring: a weight that
+        tells how long a cell lived would make right risks seem too low.
     """
     until = asked.cycle + horizon
     label = np.isin(asked.cause, causes_of(risk)) & (asked.time <= until)
     weight = survival.ipcw(asked.time, asked.failed, until, steps, asked.cycle)
-    return label, weight * asked.weight
+    return label, weight

@@ -14,15 +14,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fadecast.cell.design import encode_design
-from fadecast.cell.life import CAUSES
+from fadecast.cell.life import CAUSES, PRESSURE_CAUSES, Life
 from fadecast.errors import TrainingError
-from fadecast.forecast.forecast import VIRTUAL_SENSORS
+from fadecast.forecast import questions
+from fadecast.forecast.forecast import HORIZONS, VIRTUAL_SENSORS
+from fadecast.forecast.survival import Steps, ipcw
 from fadecast.learn.config import TrainingConfig
-from fadecast.learn.dataset import CellSequence
+from fadecast.learn.dataset import Cells, CellSequence
 from fadecast.network.forecaster import Features, Forecaster, valid_cycles
 
 EARLY: Final = 20
 """Cycles of a cell that are all learnt from, however few of the later ones are."""
+ALWAYS: Final = Steps(np.empty(0), np.empty(0), 1.0)
+"""The censoring where no cell is ever lost."""
 AT_ONCE: Final = 4096
 """Rows of an ordered batch."""
 _SMOOTH = 5
@@ -38,7 +42,9 @@ class Batch(NamedTuple):
 
     ``weight`` is one over the root of the cell's number of rows: a long life says more than a short
     one, but its cycles much the same. ``soh_weight`` likewise where the capacity was observed.
-    ``cycles`` is how many cycles a row stands for.
+    ``settled`` ``(N, H)`` weighs whether the cell fails by pressure within each of ``HORIZONS``:
+    with the cycles that the row stands for, freed of the censoring (``survival.ipcw``), and 0 where
+    that is not known.
     """
 
     described: Tensor
@@ -49,7 +55,7 @@ class Batch(NamedTuple):
     until: Tensor
     cause: Tensor
     weight: Tensor
-    cycles: Tensor
+    settled: Tensor
     soh: Tensor
     soh_weight: Tensor
     virtual: Tensor
@@ -74,11 +80,14 @@ def valid_rows(sequence: CellSequence) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @torch.no_grad()
-def to_rows(sequence: CellSequence, forecaster: Forecaster, every: int = 1) -> Batch:
+def to_rows(
+    sequence: CellSequence, forecaster: Forecaster, every: int = 1, followed: Steps = ALWAYS
+) -> Batch:
     """One cell until its failure: its first ``EARLY`` cycles, then one of ``every``, drawn by the
     cell's name: what recurs at a fixed pace, such as a check-up, is neither missed nor preferred.
 
     Cycles that say nothing are left out, but count in the age, as in the deployed step.
+    ``followed`` is the ``survival.censoring`` of the cells beside which the cell is learnt from.
     """
     alive = sequence.alive()
     s, life = alive.summaries, alive.life
@@ -94,6 +103,8 @@ def to_rows(sequence: CellSequence, forecaster: Forecaster, every: int = 1) -> B
     cause = CAUSES.index(life.cause) if life.cause is not None else -1
     weight = torch.full(size, max(len(count), 1) ** -0.5)
     design = torch.tensor(encode_design(alive.spec))
+    stands = torch.where(torch.arange(len(count)) < EARLY, 1.0, float(every))
+    settled = torch.from_numpy(_settled(life, count.numpy(), followed)).float()
     features = forecaster.describe(values.unsqueeze(0), observed.unsqueeze(0), design.unsqueeze(0))
     return Batch(
         described=features.described[0, row].half(),
@@ -104,7 +115,7 @@ def to_rows(sequence: CellSequence, forecaster: Forecaster, every: int = 1) -> B
         until=(life.until - count).float(),
         cause=torch.full(size, cause),
         weight=weight,
-        cycles=torch.where(torch.arange(len(count)) < EARLY, 1.0, float(every)),
+        settled=stands.unsqueeze(1) * settled,
         soh=soh.nan_to_num(),
         soh_weight=weight * torch.isfinite(soh),
         virtual=hidden.nan_to_num(),
@@ -123,8 +134,12 @@ class Rows(Dataset[Batch]):
         *,
         progress: bool = False,
     ) -> None:
+        lives = [head.life for head in Cells.of(sequences).heads]
+        steps = questions.followed(lives) if lives else ALWAYS
         cells = track(sequences, "preparing cycles", disable=not progress, transient=True)
-        parts = [to_rows(s, forecaster, every) for s in cells if valid_rows(s.alive())[2].any()]
+        parts = [
+            to_rows(s, forecaster, every, steps) for s in cells if valid_rows(s.alive())[2].any()
+        ]
         if not parts:
             raise TrainingError(
                 "no cell has a cycle with usable charge before its failure",
@@ -178,6 +193,18 @@ def training_loader(rows: Rows, config: TrainingConfig) -> DataLoader[Batch]:
 def ordered_loader(rows: Rows) -> DataLoader[Batch]:
     """Batches in a fixed order, cell by cell."""
     return DataLoader(rows, sampler=torch.arange(len(rows)).split(AT_ONCE), batch_size=None)
+
+
+def _settled(life: Life, count: NDArray[np.int64], followed: Steps) -> NDArray[np.float64]:
+    """``(n, H)`` weight with which it is known after cycles ``(n,)`` whether the cell fails by
+    pressure within each horizon; 0 also of a failure by it that may lie on either side."""
+    weight = np.zeros((len(count), len(HORIZONS)))
+    time, failed = np.full(len(count), life.cycle), np.full(len(count), life.failed)
+    for column, horizon in enumerate(HORIZONS):
+        ahead = count + horizon
+        either = (life.after < ahead) & (ahead < life.until) & (life.cause in PRESSURE_CAUSES)
+        weight[:, column] = np.where(either, 0.0, ipcw(time, failed, ahead, followed, count))
+    return weight
 
 
 def _drawn(cell_id: str, rows: int, every: int) -> Tensor:

@@ -14,7 +14,7 @@ from fadecast.cell.life import EndOfLife
 from fadecast.errors import ConfigError
 from fadecast.network.forecaster import ForecasterConfig
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=1)]
 _Fraction = Annotated[float, Field(ge=0, lt=1)]
 _Positive = Annotated[float, Field(gt=0)]
@@ -76,7 +76,7 @@ class TrainingConfig(_Section):
 
     ``patience`` epochs without a better validation likelihood end the training; without validation
     cells all ``epochs`` run. ``risk_weight`` is the share of the loss on pressure-related failures
-    within the horizons, for cells few of which are lost within one; ``soh_weight`` that of the
+    within the horizons; ``soh_weight`` that of the
     state of health, ``virtual_weight`` that of the virtual sensors (0: they are not taught). After
     a cell's first 20 cycles, one in ``every`` is learnt from; a step meets ``batch_rows`` of them,
     of any cells.

@@ -49,31 +49,26 @@ def competing_risks_nll(log_hazards: Tensor, after: Tensor, until: Tensor, cause
     return -torch.where(censored, log_alive, log_failed)
 
 
-def pressure_nll(
-    risk: Tensor, after: Tensor, until: Tensor, cause: Tensor
-) -> tuple[Tensor, Tensor]:
+def pressure_nll(risk: Tensor, until: Tensor, cause: Tensor) -> Tensor:
     """Negative log-likelihood of whether each row fails by a pressure-related cause in time.
 
-    Beside the likelihood of the lives, it pulls where risks are told and ranked. Rows that were
-    lost within a horizon say nothing of it and are few among the failed ones, so alone it would
-    teach too high a risk.
+    Beside the likelihood of the lives, it pulls where risks are told and ranked. What it says of a
+    row whose outcome is not settled means nothing; ``Batch.settled`` weighs it.
 
     Args:
         risk: ``(…, H)`` predicted, within each of ``HORIZONS``, in [0, 1].
-        after, until, cause: ``(…)`` as in ``competing_risks_nll``.
+        until, cause: ``(…)`` as in ``competing_risks_nll``.
 
     Returns:
-        ``(…, H)``, and where the outcome is known, as 0/1.
+        ``(…, H)``.
     """
-    after, until, cause = (x.unsqueeze(-1) for x in (after, until, cause))
-    horizons = torch.tensor(HORIZONS, dtype=after.dtype, device=after.device)
-    ended = (cause >= 0) & (until <= horizons)
+    horizons = torch.tensor(HORIZONS, dtype=until.dtype, device=until.device)
     by_pressure = torch.isin(cause, torch.tensor(_PRESSURE, device=cause.device))
+    fails = by_pressure.unsqueeze(-1) & (until.unsqueeze(-1) <= horizons)
     near = torch.finfo(risk.dtype).eps
-    loss = nn.functional.binary_cross_entropy(
-        risk.clamp(near, 1 - near), (ended & by_pressure).to(risk.dtype), reduction="none"
+    return nn.functional.binary_cross_entropy(
+        risk.clamp(near, 1 - near), fails.to(risk.dtype), reduction="none"
     )
-    return loss, (ended | (after >= horizons)).to(risk.dtype)
 
 
 def sensor_nll(mean: Tensor, spread: Tensor, truth: Tensor) -> Tensor:

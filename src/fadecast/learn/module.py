@@ -79,8 +79,7 @@ class ForecasterModule(lightning.LightningModule):
         losses = {"nll": _mean(told, batch.weight), "soh": _mean(off, batch.soh_weight)}
         if self.config.risk_weight > 0:
             risk = self.forecaster.readout.risks(hazards)[0][:, _PRESSURE]
-            told, known = pressure_nll(risk, batch.after, batch.until, batch.cause)
-            losses["risk"] = _mean(told, batch.cycles.unsqueeze(1) * known)
+            losses["risk"] = _mean(pressure_nll(risk, batch.until, batch.cause), batch.settled)
         if self.forecaster.virtual.names:
             mean, spread = self.forecaster.virtual(hidden.memory)
             told = sensor_nll(mean, spread, batch.virtual.float())

@@ -214,8 +214,9 @@ def accuracy(
         ],
     )
     lead = (
-        "Forecasts made before the failure, against what happened. Every cell counts alike; cells "
-        "still alive enter with the weight of those that were followed as long."
+        "Forecasts made before the failure, against what happened. In errors of the life every "
+        "cell counts alike, in risks every forecast; cells still alive enter with the weight of "
+        "those that were followed as long."
     )
     tables = [html.card(life, "The life"), html.card(risk, "The risk, over all cycles")]
     shown = {
