@@ -1,8 +1,8 @@
 """Kinds never seen: networks trained without an anode, a fixture or vehicles, and judged on them.
 
-Each of training/configs/held-out-*.yaml is trained on the first cells of the population of
-training/populations/assb.yaml, without the kind that it names, and judged on that kind and on test
-designs of the others. Wanted: 90 % intervals that hold four lives in five wherever no novelty above
+Each of training/configs/held-out-*.yaml is trained as training/configs/assb.yaml is, on the first
+cells of the population of training/populations/assb.yaml, without the kind that it names, and
+judged on that kind and on test designs of the others. Wanted: 90 % intervals that hold four lives in five wherever no novelty above
 1 says that they may not, and that this is not said of the kinds that were seen. Cells that declare
 no fixture are not judged: they may or may not be of the kind.
 """
@@ -27,7 +27,7 @@ from fadecast.learn.predict import forecast_cells
 from fadecast.learn.split import is_of, split_cells
 from fadecast.physics.population import Population
 
-CELLS = 1500
+CELLS = 4000
 UNKNOWN = "unknown"
 SHOWN = (
     "auroc", "ap", "rul.mdape.cycle100", "coverage90", "novelty", "coverage90.flagged",

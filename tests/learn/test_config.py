@@ -78,3 +78,14 @@ def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
 def test_a_preset_is_what_its_configuration_trains(preset: str) -> None:
     config = TrainConfig.from_yaml(f"training/configs/{preset}.yaml")
     assert asdict(config.network) == asdict(PRESETS[preset])
+
+
+@pytest.mark.parametrize("kind", ["anode", "fixture", "vehicle"])
+def test_without_a_kind_all_else_is_learnt_as_the_shipped_network_learns(kind: str) -> None:
+    shipped, without = (
+        TrainConfig.from_yaml(f"training/configs/{name}.yaml").to_json()
+        for name in ("assb", f"held-out-{kind}")
+    )
+    assert any(without["data"]["split"].pop("held_out_kinds").values())
+    shipped["data"]["split"].pop("held_out_kinds")
+    assert without | {"name": "assb"} == shipped
