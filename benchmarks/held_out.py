@@ -2,9 +2,9 @@
 
 Each of training/configs/held-out-*.yaml is trained as training/configs/assb.yaml is, on the first
 cells of the population of training/populations/assb.yaml, without the kind that it names, and
-judged on that kind and on test designs of the others. Wanted: 90 % intervals that hold four lives in five wherever no novelty above
-1 says that they may not, and that this is not said of the kinds that were seen. Cells that declare
-no fixture are not judged: they may or may not be of the kind.
+judged on that kind and on test designs of the others. Wanted: 90 % intervals that hold four lives
+in five wherever no novelty above 1 says that they may not, and that this is not said of the kinds
+that were seen. Cells that declare no fixture are not judged: they may or may not be of the kind.
 """
 
 from __future__ import annotations
