@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from benchmarks._alarms import LEAD, RATE, Curve
 from benchmarks._cells import HORIZON, Rows
-from benchmarks._judging import LANDMARKS, RISK
+from benchmarks._judging import LANDMARKS, PROTOCOLS, RISK
 from benchmarks._said import Said
 from fadecast.cell.life import PRESSURE_CAUSES
 from fadecast.forecast import metrics
@@ -59,7 +59,7 @@ def reliability(said: Sequence[Said], rows: Rows) -> Figure:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     above.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=":")
     above.plot(curve.probability, curve.frequency, color=ACCENT, marker="o")
-    above.set(ylabel=f"observed frequency within {HORIZON} cycles", ylim=(0, 1), xlim=(0, 1))
+    above.set(ylabel=f"observed frequency within {HORIZON} cycles", ylim=(0, 1), xlim=(-0.04, 1.04))
     above.set_title("Risk of a pressure-related failure: said and seen", fontsize="medium")
     counts = curve.share * known.sum()
     below.bar(curve.probability, counts, width=0.6 / _BINS, color=ACCENT)
@@ -102,8 +102,9 @@ def lead_times(curves: Mapping[str, Curve]) -> Figure:
 
 
 def landmarks(names: Sequence[str], figures: Mapping[str, float]) -> Figure:
-    """AUROC of every model at every landmark and pooled, from chance on."""
+    """AUROC of every model pooled, at every landmark and by protocol, from chance on."""
     parts = {"pooled": ""} | {f"cycle {n}": f".cycle{n}" for n in LANDMARKS}
+    parts |= {protocol: f".{protocol}" for protocol in PROTOCOLS}
     figure = Figure((2.1 * len(parts) + 1.6, 0.3 * len(names) + 1.2), layout="constrained")
     panels = figure.subplots(1, len(parts), sharey=True)
     order = list(names)[::-1]
@@ -179,7 +180,8 @@ def changes(
 
 
 def _colour(name: str) -> str:
-    return ACCENT if name == "network" else ALIVE if name.startswith("truth") else QUIET
+    knows = name.startswith(("truth", "depth"))
+    return ACCENT if name == "network" else ALIVE if knows else QUIET
 
 
 def quiet(*panels: Any) -> None:
