@@ -34,6 +34,8 @@ def test_there_are_the_promised_configs() -> None:
         ({"name": "x", "data": {"end_of_life": {"share": 0.8}}}, "data.end_of_life.share"),
         ({"name": "x", "training": {"epochs": 0}}, "training.epochs is 0"),
         ({"name": "x", "training": {"epochs": "many"}}, "training.epochs is 'many'"),
+        ({"name": "x", "training": {"risk_weight": float("inf")}}, "training.risk_weight is inf"),
+        ({"name": "x", "network": {"dropout": float("nan")}}, "network.dropout is nan"),
         ({"name": "x", "data": {"split": {"test": 1.5}}}, "data.split.test is 1.5"),
         ({"name": "x", "training": {"accelerator": "abacus"}}, "training.accelerator"),
         ({"name": "x", "tracking": {"uri": "mlruns"}}, "tracking.uri is 'mlruns'"),

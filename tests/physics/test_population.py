@@ -212,6 +212,7 @@ def test_shards_do_not_depend_on_how_many_there_are():
         ("name: [", "cannot read"),
         ("name: x\ncells: 4\npressure: [2, 1]", "from 2.0 down to 1.0"),
         ("name: x\ncells: 4\ncycles: 20000", "shard: 3 or less"),
+        ("name: x\ncells: 4\nshard: 1\ncells_per_design: 3", "shard: 3 or more"),
         ("name: x\ncells: 4\npressure: [1, .inf]", "pressure"),
         ("name: x\ncells: 4\ncharge_rate: [1, .inf]", "charge_rate"),
         ("name: x\ncells: 4\ncelsius: [20, 300]", "celsius"),

@@ -129,6 +129,12 @@ def test_refusals(session: Session, tmp_path: Path, cells: Path) -> None:
     assert not list(tmp_path.glob(".s.parquet*"))
 
 
+def test_a_folder_in_place_of_the_scores(session: Session, tmp_path: Path, cells: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder.*Give a file"):
+        score(tmp_path, cells, session, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [cells.name]
+
+
 def test_an_input_without_rows(session: Session, tmp_path: Path, cells: Path) -> None:
     table = as_table("a", {k: v[:0] for k, v in SERIES["a"].items()})
     table = table.set_column(0, "cell_id", pa.array([], pa.string()))

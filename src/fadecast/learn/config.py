@@ -14,7 +14,7 @@ from fadecast.cell.life import EndOfLife
 from fadecast.errors import ConfigError
 from fadecast.network.forecaster import ForecasterConfig
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=1)]
 _Fraction = Annotated[float, Field(ge=0, lt=1)]
 _Positive = Annotated[float, Field(gt=0)]

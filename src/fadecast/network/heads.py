@@ -153,7 +153,7 @@ class Readout(nn.Module):
         """``risk (B, K + 2, H)`` and ``incidence (B, K, J)``."""
         before = torch.exp(torch.matmul(hazards[..., -1], self.before))
         fails = before.unsqueeze(2) * torch.exp(hazards[..., :-1])
-        cumulative = self.before.transpose(0, 1) + torch.eye(N_INTERVALS)
+        cumulative = self.before.transpose(0, 1) + torch.eye(N_INTERVALS, device=fails.device)
         incidence = torch.matmul(cumulative, fails).transpose(1, 2)
         by_cause = torch.matmul(incidence, self.pick)
         return torch.matmul(self.total.transpose(0, 1), by_cause), incidence

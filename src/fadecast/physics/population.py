@@ -95,6 +95,11 @@ class Population(BaseModel):
                 raise ValueError(f"{name} runs from {low} down to {high}")
         if self.pressure_limit[0] < 1:
             raise ValueError("pressure_limit begins below 1: new cells would exceed it")
+        if self.cells_per_design > self.shard:
+            raise ValueError(
+                f"a shard of {self.shard} cells does not hold the {self.cells_per_design} of a "
+                f"design; give shard: {self.cells_per_design} or more"
+            )
         if self.shard * self.cycles > _MOST_AT_ONCE:
             raise ValueError(
                 f"a shard of {self.shard} cells × {self.cycles} cycles does not fit in memory; "

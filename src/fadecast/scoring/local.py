@@ -74,7 +74,7 @@ def score(
         progress: called with the input rows (of a store: cells) done and their total.
 
     Raises:
-        ConfigError: ``cells`` is missing.
+        ConfigError: ``cells`` is missing, or ``out`` is a folder.
         ReadError: there is no input, or no file of it can be read.
         BundleError: the bundle cannot be trusted or run.
     """

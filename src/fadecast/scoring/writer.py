@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fadecast import __version__
+from fadecast.errors import ConfigError
 from fadecast.forecast.forecast import Forecasts, score_columns
 from fadecast.runtime.session import Session
 
@@ -55,6 +56,8 @@ class ScoreWriter:
         self.rows = 0
 
     def __enter__(self) -> ScoreWriter:
+        if self._out.is_dir():
+            raise ConfigError("is a folder", where=str(self._out), fix="Give a file for the scores")
         self._out.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{self._out.name}.", dir=self._out.parent)
         os.close(handle)
