@@ -218,10 +218,3 @@ def test_a_certain_risk_that_is_wrong_has_a_finite_loss() -> None:
     assert torch.isfinite(loss).all()
     assert risk.grad is not None
     assert torch.isfinite(risk.grad).all()
-
-
-def test_risks_are_read_on_the_device_of_the_hazards() -> None:
-    """Devices are not there to be tested on; tensors without a place refuse to be mixed as well."""
-    hazards = torch.zeros(2, N_INTERVALS, N_CAUSES + 1, device="meta")
-    risk, _ = Readout().to("meta").risks(hazards)
-    assert risk.device.type == "meta"
