@@ -328,7 +328,7 @@ def test_a_path_that_cannot_be_written_is_refused(
     (tmp_path / "folder").mkdir()
     assert run("ingest", recording, "-o", tmp_path / "store", "--cells", cells) == 0
     assert run("score", tmp_path / "store", "-b", bundle, "-o", tmp_path / "folder") == 2
-    assert "Is a directory" in capsys.readouterr().err
+    assert "is a folder" in capsys.readouterr().err
     assert not list(tmp_path.glob(".folder*"))
 
 
