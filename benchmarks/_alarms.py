@@ -25,7 +25,8 @@ FAR: Final = 200
 """An alarm longer than this before the failure is a false one."""
 AHEAD: Final = 100
 RELEASE: Final = 0.5
-"""Both chosen on validation designs: ``python -m benchmarks.assb`` shows by what."""
+"""Both chosen on validation designs, of an earlier network: ``python -m benchmarks.assb`` shows by
+what, of the one that is judged."""
 THRESHOLDS: Final = np.geomspace(0.01, 0.99, 400)
 
 

@@ -1,4 +1,4 @@
-"""The network beside the best opponent on designs that no version of either was looked at on."""
+"""The network beside the best opponent on designs that nothing was fitted to or chosen on."""
 
 from __future__ import annotations
 

@@ -221,6 +221,32 @@ def test_a_model_that_is_told_the_life_learns_to_say_it() -> None:
         assert torch.equal(one, other)
 
 
+class Constant(torch.nn.Module):
+    """One answer to everything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = HazardHead(1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(torch.zeros_like(x))
+        return out
+
+
+def test_risks_are_learnt_of_cycles_alike() -> None:
+    rows = rows_of([(60, 61, PRESSURE)] * 20 + [(999, np.inf, -1)] * 20)
+    model = Constant()
+    _hazards.fit_hazards(
+        model, lambda chosen: [torch.zeros(len(chosen), 1)], rows, np.arange(40) % 4 == 0,
+        steps=300, batch=256, rate=5e-2, risk_weight=1e4,
+    )  # fmt: skip
+    said = _hazards.read(model, lambda chosen: [torch.zeros(len(chosen), 1)], 1)["risk"][0]
+    known = rows.label >= 0
+    alike = np.mean([rows.label[known & (rows.cell == cell)].mean() for cell in range(40)])
+    assert alike > 0.3  # what cells alike would teach
+    assert said == pytest.approx(rows.label[known].mean(), abs=0.05)
+
+
 def test_rows_are_drawn_with_cells_alike() -> None:
     rows = rows_of([(20, 21, 1), (400, np.inf, -1)])
     part = _hazards._by_cell(rows, np.array([True, True]))

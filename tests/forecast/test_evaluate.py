@@ -124,6 +124,21 @@ def test_a_calibrated_fleet_is_found_calibrated_under_censoring() -> None:
     )
 
 
+def test_right_risks_are_found_right_however_long_the_lives() -> None:
+    """Half of the cells fail at 40, half at 1000: of any cycle, few are followed by a failure."""
+    truth = {f"c{i}": Life(e - 1, e, "contact_loss") for i, e in enumerate([40, 1000] * 20)}
+    said = {}
+    for name, life in truth.items():
+        forecast = perfect(life, np.arange(1, int(life.until)))
+        after = forecast.cycle_count
+        right = np.where(after < 40, 0.5, np.where(after >= 950, 1.0, 0.0))
+        risk = np.zeros(forecast.risk.shape)
+        risk[:, RISKS.index("any"), HORIZONS.index(50)] = right
+        said[name] = replace(forecast, risk=risk)
+    figures = evaluate(said, truth, landmarks=[]).figures
+    assert figures["any_cycle.any_50.calibration_error"] < 0.01
+
+
 def test_a_landmark_judges_the_last_fresh_forecast_by_then() -> None:
     truth = lives(a=400, b=500, c=90)
     at = {"a": [80, 95, 120], "b": [79, 200], "c": [80, 89]}

@@ -19,6 +19,7 @@ from fadecast.forecast.questions import followed
 from fadecast.learn import dataset
 from fadecast.learn.batches import (
     EARLY,
+    MOST,
     Batch,
     Rows,
     Shuffled,
@@ -192,6 +193,19 @@ def test_what_was_seen_stands_for_the_like_that_were_lost() -> None:
     # One of four is lost after cycle 70; the other three stand for it.
     assert settled[10, 1] == 1
     assert settled[40, 1] == pytest.approx(4 / 3)
+
+
+def test_who_was_lost_before_a_cycle_is_not_stood_for_after_it() -> None:
+    others = [Life(30, np.inf, None), Life(500, np.inf, None), Life(500, np.inf, None)]
+    settled = lived(Life(79, 80, "contact_loss"), others)
+    assert settled[20, 1] == pytest.approx(4 / 3)
+    assert (settled[31:, 1] == 1).all()
+
+
+def test_few_that_are_followed_for_long_do_not_decide_for_all_others() -> None:
+    settled = lived(Life(500, np.inf, None), [Life(61, np.inf, None)] * 99)
+    assert settled[20, 1] == MOST
+    assert settled[5, 1] == 1
 
 
 def test_what_recurs_is_learnt_from_as_often_as_it_occurs() -> None:

@@ -27,6 +27,9 @@ EARLY: Final = 20
 """Cycles of a cell that are all learnt from, however few of the later ones are."""
 ALWAYS: Final = Steps(np.empty(0), np.empty(0), 1.0)
 """The censoring where no cell is ever lost."""
+MOST: Final = 5.0
+"""For so many cells, itself among them, one stands at most: few that are followed for long, perhaps
+of another kind, would else decide what is learnt of all that were lost."""
 AT_ONCE: Final = 4096
 """Rows of an ordered batch."""
 _SMOOTH = 5
@@ -43,8 +46,8 @@ class Batch(NamedTuple):
     ``weight`` is one over the root of the cell's number of rows: a long life says more than a short
     one, but its cycles much the same. ``soh_weight`` likewise where the capacity was observed.
     ``settled`` ``(N, H)`` weighs whether the cell fails by pressure within each of ``HORIZONS``:
-    with the cycles that the row stands for, freed of the censoring (``survival.ipcw``), and 0 where
-    that is not known.
+    with the cycles that the row stands for, freed of the censoring (``survival.ipcw``, ``MOST`` at
+    most), and 0 where that is not known.
     """
 
     described: Tensor
@@ -203,7 +206,8 @@ def _settled(life: Life, count: NDArray[np.int64], followed: Steps) -> NDArray[n
     for column, horizon in enumerate(HORIZONS):
         ahead = count + horizon
         either = (life.after < ahead) & (ahead < life.until) & (life.cause in PRESSURE_CAUSES)
-        weight[:, column] = np.where(either, 0.0, ipcw(time, failed, ahead, followed, count))
+        known = np.minimum(ipcw(time, failed, ahead, followed, count), MOST)
+        weight[:, column] = np.where(either, 0.0, known)
     return weight
 
 

@@ -76,10 +76,9 @@ class TrainingConfig(_Section):
 
     ``patience`` epochs without a better validation likelihood end the training; without validation
     cells all ``epochs`` run. ``risk_weight`` is the share of the loss on pressure-related failures
-    within the horizons; ``soh_weight`` that of the
-    state of health, ``virtual_weight`` that of the virtual sensors (0: they are not taught). After
-    a cell's first 20 cycles, one in ``every`` is learnt from; a step meets ``batch_rows`` of them,
-    of any cells.
+    within the horizons; ``soh_weight`` that of the state of health, ``virtual_weight`` that of the
+    virtual sensors (0: they are not taught). After a cell's first 20 cycles, one in ``every`` is
+    learnt from; a step meets ``batch_rows`` of them, of any cells.
     ``initial`` is the id of a run whose network is trained on, at its scales, instead of a new one:
     then a low ``learning_rate`` fits.
     """
