@@ -19,6 +19,13 @@ MORE_DRAWS: Final = 2000
 """Of what is cheap to judge."""
 RISK: Final = f"risk{HORIZON}"
 PROTOCOLS: Final = ("laboratory", "vehicle")
+KINDS: Final = (*(f"stage{last:.2f}" for _, last in STAGES),
+                "lithium", "anode_free", "silver_carbon", "silicon")  # fmt: skip
+CALIBRATED: Final = {
+    f"{RISK}.calibration_error": (0.0, 0.02), "coverage90.overall": (0.88, 0.92),
+    **{f"coverage90.{kind}": (0.85, 0.95) for kind in KINDS},
+}  # fmt: skip
+"""What is wanted of a calibrated network: figures and the bounds they lie within."""
 
 Figures = dict[str, float]
 
@@ -33,6 +40,15 @@ def over(said: Sequence[Said], judge: Callable[[Said], Figures]) -> Figures:
         if len(values) > 1:
             figures[f"{key}.std"] = float(np.std(values, ddof=1))
     return figures
+
+
+def verdicts(
+    figures: Figures, bounds: Mapping[str, tuple[float, float]]
+) -> tuple[dict[str, str], dict[str, bool]]:
+    """What was wanted of figures, in words, and whether it is so; what is missing is not."""
+    targets = {key: f"{low:g} … {high:g}" for key, (low, high) in bounds.items()}
+    nan = float("nan")
+    return targets, {k: bool(a <= figures.get(k, nan) <= b) for k, (a, b) in bounds.items()}
 
 
 def mean_of(many: Sequence[Said]) -> Said:

@@ -181,3 +181,11 @@ def test_pictures_are_the_same_every_time(tmp_path: Path) -> None:
         first, second = ((tmp_path / f / f"{name}.svg").read_bytes() for f in ("a", "b"))
         assert first == second
         assert b"<svg" in first
+
+
+def test_a_figure_is_met_within_its_bounds_and_never_where_it_is_missing() -> None:
+    bounds = dict.fromkeys(("low", "high", "inside"), (0.88, 0.92)) | {"none": (-2.0, 1.0)}
+    targets, met = _judging.verdicts({"low": 0.87, "high": 0.93, "inside": 0.92}, bounds)
+    assert met == {"low": False, "high": False, "inside": True, "none": False}
+    assert targets["inside"] == "0.88 … 0.92"
+    assert {f"coverage90.{kind}" for kind in _judging.KINDS} < set(_judging.CALIBRATED)
