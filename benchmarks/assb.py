@@ -32,6 +32,7 @@ from benchmarks._judging import (
     Figures,
     calibration,
     gains,
+    life_gain,
     mean_of,
     over,
     parts_of,
@@ -63,6 +64,8 @@ SEEDED = "network_seeds"
 """The configuration of the shipped network, trained here anew: how much chance there is in it."""
 MEAN = "network_mean"
 """The mean of what these say: how much of what is missing is chance."""
+RIVAL = "trees_history"
+"""Whose median of the cycles left is compared with ours."""
 NO_RIVALS = ("network", "micro", SEEDED, MEAN, DEPTH, *TRUTH)
 AHEAD = (
     *(f"{RISK}.auroc{part}" for part in ("", *(f".cycle{n}" for n in LANDMARKS))),
@@ -96,6 +99,7 @@ def main() -> None:
     show_ranking(figures, [*said, "ceiling"])
     figures |= show_gains(said, rows, contest.test.designs)
     show_lives(figures, [*said, "ceiling"])
+    figures |= show_life_gain(networks[0], said[RIVAL][0], rows, contest.test.designs)
     figures |= show_calibration(over(networks, lambda one: calibration(one, rows)))
     figures |= watched
     if not options.quick:
@@ -252,6 +256,14 @@ def show_lives(figures: Figures, names: Sequence[str]) -> None:
     print("freed of the censoring, and concordance C at landmarks, of all")
     lines = [[n, *(text(figures, f"{head}.{n}") for head in parts.values())] for n in names]
     _common.table(["", *parts], lines)
+
+
+def show_life_gain(own: Said, rival: Said, rows: Rows, design: Ints) -> Figures:
+    """Print and return the 95 % interval of our error at cycle 100 minus that of ``RIVAL``."""
+    low, high = life_gain(own, rival, rows, design)
+    print(f"The network's median error at cycle 100 minus that of {RIVAL}, 95 % over designs: "
+          f"{low:+.3f} … {high:+.3f}")  # fmt: skip
+    return {"rul.mdape.cycle100.gain.low": float(low), "rul.mdape.cycle100.gain.high": float(high)}
 
 
 def text(figures: Mapping[str, float], key: str) -> str:

@@ -9,6 +9,7 @@ Quick: the same of a few cells, with trees that are hardly trained.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 
@@ -16,16 +17,23 @@ import fadecast
 from benchmarks import _common, _trees, assb
 from benchmarks._cells import EVERY, VIEWS, Array, Cells, Rows, table
 from benchmarks._contest import BUNDLES, CELLS, TREES, Contest
-from benchmarks._judging import CALIBRATED, RISK, Figures, calibration, gains, verdicts
+from benchmarks._judging import (
+    CALIBRATED,
+    RISK,
+    Figures,
+    calibration,
+    gains,
+    verdicts,
+)
 from benchmarks._networks import bundled, heard
 from benchmarks._said import Said, by_kind
+from benchmarks.assb import RIVAL
 from fadecast.physics.population import Population
 from fadecast.runtime import Session
 
 SEED, SEEN_BY = 17, "5cba182e4def"
 """Of the cells, and the bundle that was the first to be judged on them."""
 COUNT, QUICK_COUNT = 6000, 24
-RIVAL = "trees_history"
 WANTED = {
     f"{RISK}.auroc.gain.low": (0.0, 1.0), f"{RISK}.ap.gain.low": (0.0, 1.0),
     "rul.mdape.last50.network": (0.0, 0.6), **CALIBRATED,
@@ -49,17 +57,19 @@ def main() -> None:
         store = assb.simulate(config, kept)
         cells = Cells(store, tuple(store.cell_ids()), contest.test.end_of_life)
         rows, said = heard_of(contest, cells, session)
-        gain = gains([said["network"]], {RIVAL: said[RIVAL]}, rows, cells.designs)[RIVAL]
+        design = cells.designs
     print(f"\n{len(cells)} fresh cells, {rows.failed.sum()} of which were seen to fail, at")
     print(f"{len(rows)} cycles, {(rows.label >= 0).sum()} of known outcome")
     figures = {
         k: v for name, one in said.items() for k, v in assb.standing(name, [one], rows).items()
     }
     assb.show_ranking(figures, list(said))
-    figures |= show_gain(gain)
+    ours, theirs = said["network"], said[RIVAL]
+    figures |= show_gain(gains([ours], {RIVAL: theirs}, rows, design)[RIVAL])
     assb.show_lives(figures, list(said))
-    figures |= assb.show_calibration(calibration(said["network"], rows))
-    figures = {key: value for key, value in figures.items() if value == value}
+    figures |= assb.show_life_gain(ours, theirs, rows, design)
+    figures |= assb.show_calibration(calibration(ours, rows))
+    figures = {key: value for key, value in figures.items() if math.isfinite(value)}
     targets, met = ({}, {}) if quick else verdicts(figures, WANTED)
     _common.close("fresh", figures, targets, met, ("numpy", "scikit-learn", "onnxruntime"))
 

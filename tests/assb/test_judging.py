@@ -189,3 +189,19 @@ def test_a_figure_is_met_within_its_bounds_and_never_where_it_is_missing() -> No
     assert met == {"low": False, "high": False, "inside": True, "none": False}
     assert targets["inside"] == "0.88 … 0.92"
     assert {f"coverage90.{kind}" for kind in _judging.KINDS} < set(_judging.CALIBRATED)
+
+
+def test_the_error_of_lives_is_compared_over_designs_of_cells_that_failed() -> None:
+    rows = rows_of([(a, u, PRESSURE if c >= 0 else c) for a, u, c in random_lives(200)])
+    alone, at = np.arange(200), rows.cycle == 100
+    draw = np.random.default_rng(1)
+    off = Said(rows.left, rows.left * draw.uniform(0.5, 0.9, len(rows)))
+    right = Said(rows.left, rows.left)
+    low, high = _judging.life_gain(right, off, rows, alone, draws=60)
+    assert -0.5 < low < high < -0.1  # in the share of what was left; below 0 is better
+    assert _judging.life_gain(off, right, rows, alone, draws=60)[0] == pytest.approx(-high)
+    elsewhere = replace(right, left=np.where(at & rows.failed[rows.cell], rows.left, 1.0))
+    np.testing.assert_array_equal(_judging.life_gain(right, elsewhere, rows, alone, draws=9), 0.0)
+    one = _judging.life_gain(right, off, rows, 0 * alone, draws=9)
+    assert one[0] == one[1]  # a single design is drawn whole every time
+    assert np.isnan(_judging.life_gain(right, off, rows_of([(50, 51, PRESSURE)]), alone[:1])).all()
