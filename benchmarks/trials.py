@@ -18,7 +18,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks import _common
@@ -26,6 +25,16 @@ from benchmarks._ensemble import drawn_lives, said_by, together
 from benchmarks._memories import MEMORIES
 from benchmarks._said import PRESSURE, WITHIN
 from benchmarks._stages import say
+from benchmarks._variations import (
+    begun,
+    thinned,
+    with_blind,
+    with_capacity_ahead,
+    with_noise,
+    without_averages,
+    without_curves,
+    without_reference,
+)
 from benchmarks.assb import CONFIG as POPULATION
 from benchmarks.assb import KEPT, QUICK_CELLS, simulate
 from benchmarks.assb import TRAINING as CONFIG
@@ -44,7 +53,7 @@ from fadecast.network.forecaster import Forecaster, ForecasterConfig
 from fadecast.network.heads import HazardHead, Readout, log_hazards
 from fadecast.physics.population import Population
 
-CELLS: Final = 2000
+CELLS: Final = 5000
 """Of the population, the first: so many that a trial takes minutes."""
 HELD: Final = 0.4
 """Share of the designs that judge: with a tenth, two seeds differ more than most trials do."""
@@ -123,14 +132,22 @@ def variants(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]:
     plans: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], Callable[..., Prepared]]] = {
         "as shipped": ({}, {}, whole),
         "another seed": ({}, {"seed": 1}, whole),
+        "a third seed": ({}, {"seed": 2}, whole),
         "half the width": ({"hidden": network.hidden // 2}, {}, whole),
         "twice the width": ({"hidden": 2 * network.hidden}, {}, whole),
         "no dropout": ({"dropout": 0.0}, {}, whole),
         "weight decay 0.01": ({}, {"weight_decay": 0.01}, whole),
+        "half the epochs": ({}, {"epochs": -(-training.epochs // 2)}, whole),
         "twice the epochs": ({}, {"epochs": 2 * training.epochs}, whole),
-        "no virtual sensors": ({}, {"virtual_weight": 0.0}, whole),
         "no risk loss": ({}, {"risk_weight": 0.0}, whole),
+        "no virtual sensors": ({}, {"virtual_weight": 0.0}, whole),
+        "no capacity": ({}, {"soh_weight": 0.0}, whole),
+        "capacity 50 cycles ahead": ({}, {}, with_capacity_ahead),
         "no averages": ({}, {}, without_averages),
+        "no reference": ({}, {}, without_reference),
+        "no curves": ({}, {}, without_curves),
+        "some met without pressure": ({}, {}, lambda p: with_blind(p, network)),
+        "met with noise too": ({}, {}, with_noise),
     } | {f"{part:g} of the cells": ({}, {}, lambda p, part=part: thinned(p, part))
          for part in PARTS}  # fmt: skip
     return {name: trial(*plan) for name, plan in plans.items()}
@@ -259,35 +276,6 @@ def batches(rows: Batch, draw: np.random.Generator | None) -> list[tuple[Tensor,
         mask = step < count[group][:, None]
         out.append((torch.from_numpy(place), torch.from_numpy(mask)))
     return out
-
-
-def begun(rows: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each cell's rows begin, and how many they are: a cell begins where the age falls."""
-    age = rows.age[:, 0].numpy()
-    first = np.flatnonzero(np.diff(age, prepend=np.inf) <= 0)
-    return first, np.diff(first, append=len(age))
-
-
-def without_averages(prepared: Prepared) -> Prepared:
-    """The same, but every cycle is its own average."""
-    features = Encoder(8, 0.0, 1).features
-
-    def blank(rows: Rows) -> Rows:
-        described = rows.batch.described.clone()
-        described[:, features:] = 0
-        return Rows.of(rows.batch._replace(described=described))
-
-    assert prepared.held is not None
-    train, held, known = map(blank, (prepared.train, prepared.held, prepared.known))
-    return Prepared(prepared.scales, train, held, known)
-
-
-def thinned(prepared: Prepared, part: float) -> Prepared:
-    """A part of the training cells."""
-    first, count = begun(prepared.train.batch)
-    keep = np.random.default_rng(0).random(len(first)) < part
-    rows = torch.from_numpy(np.flatnonzero(np.repeat(keep, count)))
-    return prepared._replace(train=Rows.of(prepared.train.batch.take(rows)))
 
 
 @torch.no_grad()

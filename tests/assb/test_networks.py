@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import _memories, _networks, trials
+from benchmarks import _memories, _networks, _variations, trials
 from benchmarks._cells import Cells, Rows, judged_rows
 from benchmarks._stages import Arrays
 from fadecast.cell.design import encode_design
@@ -115,11 +115,11 @@ def test_a_recurrence_in_parallel_is_the_one_in_steps(length: int, seed: int) ->
 def test_trials_know_where_cells_begin(arrays: Arrays) -> None:
     prepared = _networks.restored(arrays).prepared
     rows = prepared.train.batch
-    first, count = trials.begun(rows)
+    first, count = _variations.begun(rows)
     assert len(first) == 8
     assert count.sum() == len(rows.age)
     assert (rows.age[first] == 1).all()
-    half = trials.thinned(prepared, 0.5).train.batch
+    half = _variations.thinned(prepared, 0.5).train.batch
     assert 0 < len(half.age) < len(rows.age)
     met = torch.cat([order[mask] for order, mask in trials.batches(rows, None)])
     assert met.sort().values.equal(torch.arange(len(rows.age)))
