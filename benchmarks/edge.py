@@ -2,7 +2,8 @@
 over the whole window; the cycle summary; the C++ program's start, memory and speed.
 
 Ratios come from runs interleaved in one process with one thread, medians. The networks have the
-sizes of the presets and random weights, which speed does not depend on.
+sizes of the presets and random weights, which speed does not depend on; the bytes are those of the
+bundle that ships.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper
 
+import fadecast
 from benchmarks._common import close, options, table
 from benchmarks._window import open_graph, open_transformer
 from fadecast.cell.design import N_DESIGN
 from fadecast.cell.life import EndOfLife
 from fadecast.cell.summaries import N_FIELDS
 from fadecast.export.bundle import export_bundle
-from fadecast.network.forecaster import PRESETS
+from fadecast.network.forecaster import PRESETS, Forecaster
 from fadecast.runtime import Session
 from fadecast.runtime.bundle import FORECAST, MANIFEST, SUMMARIZE
 from fadecast.runtime.signature import SIGNATURE, sign
@@ -47,11 +49,13 @@ TARGETS = {
     "summarize_samples_per_s": ("at least 4 million", lambda x: x >= 4e6),
     "summarize_chunk_ratio": ("at most 4", lambda x: x <= 4),
     "bundle_bytes": ("at most 1 MB", lambda x: x <= 1e6),
+    "parameters.base": ("at most 200,000", lambda x: x <= 2e5),
     "cpp_rss_mb": ("at most 40", lambda x: x <= 40),
     "cpp_start_ms": ("at most 100", lambda x: x <= 100),
     "cpp_step_vs_python": ("at most 1", lambda x: x <= 1),
 }
 CHUNK = 60
+BESIDE = "step base beside transformers"
 WARM = 10
 """Calls before the one timed: what ran before has emptied the caches, a vehicle's loop is warm."""
 TURNS = 5
@@ -69,11 +73,14 @@ def main() -> None:
         windows = measure(window_tasks(base), rounds // 10)
         figures = {f"step_ratio.{p}": micros[f"step {p}"] / micros["identity"] for p in PRESETS}
         for cycles in (100, 500):
-            ratio = windows[f"transformer {cycles}"] / windows["step base"]
+            ratio = windows[f"transformer {cycles}"] / windows[BESIDE]
             figures[f"transformer_ratio.{cycles}"] = ratio
         figures["summarize_samples_per_s"] = PIECES * LONGEST / micros["summarize batch"] * 1e6
         figures["summarize_chunk_ratio"] = micros["summarize chunk"] / micros["identity"]
-        figures["bundle_bytes"] = sum(path.stat().st_size for path in bundles["base"].iterdir())
+        figures["bundle_bytes"] = sum(p.stat().st_size for p in fadecast.PRETRAINED.iterdir())
+        for preset, config in PRESETS.items():
+            count = sum(p.numel() for p in Forecaster(config).parameters())
+            figures[f"parameters.{preset}"] = count
         figures |= of_program(build(folder, "native"), bundles["base"], folder)
     show(micros | windows, figures)
 
@@ -128,7 +135,7 @@ def tasks(sessions: dict[str, Session]) -> dict[str, Callable[[], object]]:
 
 
 def window_tasks(base: Session) -> dict[str, Callable[[], object]]:
-    found: dict[str, Callable[[], object]] = {"step base": call(base.bundle.files[FORECAST])}
+    found: dict[str, Callable[[], object]] = {BESIDE: call(base.bundle.files[FORECAST])}
     for cycles in (100, 500):
         run = open_transformer(cycles)
         entry = run.get_inputs()[0]

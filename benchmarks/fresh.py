@@ -36,9 +36,10 @@ SEED, SEEN_BY = 17, "5cba182e4def"
 COUNT, QUICK_COUNT = 6000, 24
 WANTED = {
     f"{RISK}.auroc.gain.low": (0.0, 1.0), f"{RISK}.ap.gain.low": (0.0, 1.0),
-    "rul.mdape.last50.network": (0.0, 0.6), **CALIBRATED,
+    "rul.mdape.last50.network": (0.0, 0.6), **{f"{head}.margin": (0.0, 1e3) for head in assb.AHEAD},
+    **CALIBRATED,
 }  # fmt: skip
-"""Figures and the bounds they are wanted within, as of `assb`."""
+"""Figures and the bounds they are wanted within, as of `assb`; margins are over the trees."""
 
 
 def main() -> None:
@@ -63,6 +64,7 @@ def main() -> None:
     figures = {
         k: v for name, one in said.items() for k, v in assb.standing(name, [one], rows).items()
     }
+    figures |= assb.margins(figures, list(said))
     assb.show_ranking(figures, list(said))
     ours, theirs = said["network"], said[RIVAL]
     figures |= show_gain(gains([ours], {RIVAL: theirs}, rows, design)[RIVAL])
