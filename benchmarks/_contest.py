@@ -75,7 +75,7 @@ class Effort:
     iterations: int = 300
     tree_rows: int = 400_000
     cox_rows: int = 30_000
-    steps: int = 1000
+    steps: int = 4000
     truth_steps: int = 3000
 
 
@@ -121,7 +121,7 @@ class Contest:
         found["cox"] = self._stage("cox", ("benchmarks/_cox.py", *CELLS), self._cox)
         found["transformer"] = self._stage(
             "transformer", ("benchmarks/_patches.py", "benchmarks/_hazards.py", *CELLS, *NETWORKS),
-            self._transformer, self._settings(),
+            self._transformer, f"{self._settings()} {self.effort.steps}",
         )  # fmt: skip
         found["network_blind"] = self.network(0, blind=True)
         truth_trees, truth_network = TRUTH
@@ -129,7 +129,7 @@ class Contest:
         found[truth_trees] = self._trees(truth_trees, _HISTORY, knows=slice(None))
         found[truth_network] = self._stage(
             truth_network, ("benchmarks/_hazards.py", *CELLS, *NETWORKS), self._perceptron,
-            self._settings(),
+            f"{self._settings()} {self.effort.truth_steps}",
         )  # fmt: skip
         return found
 
