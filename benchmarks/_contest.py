@@ -161,7 +161,7 @@ class Contest:
             given = fewer_averages(self._given(), self.config.network, network.averages)
             return self._network(network, given, 0)
 
-        return self._stage("micro", NETWORKS, make, f"{network} {self.config.training}")
+        return self._stage("micro", NETWORKS, make, f"{network} {self._settings()}")
 
     def _seen(self, *, blind: bool) -> Described:
         given = self._given()

@@ -144,9 +144,7 @@ def prepared(quick: bool, fresh: Path) -> Contest:
     split = split_cells([store.metadata(c) for c in store.cell_ids()], config.data.split)
     ids = {part: getattr(split, part) for part in PARTS}
     train, held, test = (Cells(store, ids[part], config.data.end_of_life) for part in PARTS)
-    common = replace(
-        effort, steps=0, truth_steps=0
-    )  # those decide a stage each, and are told there
+    common = replace(effort, steps=0, truth_steps=0)  # of a stage each, which is told them
     data = f"{store.digest()} {split.digest} {config.data.end_of_life} {common}"
     kept = Stages(fresh / "stages" if quick else STAGES_KEPT, data)
     contest = Contest(train, held, test, config, effort, kept)
