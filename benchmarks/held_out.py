@@ -57,7 +57,8 @@ def main() -> None:
     for path in configs:
         bounds[f"{path.stem}.held_out.coverage90.unflagged"] = (LEAST, 1.0)
         bounds[f"{path.stem}.seen.novelty"] = (0.0, MOST)
-    targets = {key: f"{low:g} … {high:g}" for key, (low, high) in bounds.items()}
+    flagged = dict.fromkeys((k for k in bounds if k.endswith("unflagged")), ", or all are flagged")
+    targets = {k: f"{low:g} … {high:g}{flagged.get(k, '')}" for k, (low, high) in bounds.items()}
     met = {}
     for key, (low, high) in bounds.items():
         none_left = key.endswith("unflagged") and np.isnan(figures[key])  # all are flagged
