@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 _EVERY: Final = 1.0
-"""Seconds between two looks, each of which walks all pages: four a second took a tenth of a core."""
+"""Seconds between two looks, each of which walks all pages: four a second take much of a core."""
 
 
 @contextmanager
