@@ -4,15 +4,16 @@ Of the population the first cells are taken, and prepared once; every trial meet
 them. The first table varies the network that is shipped; the second one stands several networks as
 one, and what they teach a single one, beside it; the third one stands trained memories beside its
 untrained averages, at about equal numbers of parameters, over the same rows of each cell in their
-order. Test cells are never looked at. Every trial is a run of the experiment "trials".
+order. Test cells are never looked at. Every trial is a run of the experiment "trials"; what is done
+stays in mlruns/trials, so a stopped run goes on.
 """
 
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,12 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import _common
+from benchmarks._contest import NETWORKS
 from benchmarks._ensemble import drawn_lives, said_by, together
-from benchmarks._memories import MEMORIES
+from benchmarks._memories import EPOCHS, MEMORIES, Remembering, train_sequences
 from benchmarks._said import PRESSURE, WITHIN
-from benchmarks._stages import say
+from benchmarks._stages import Arrays, Stages
 from benchmarks._variations import (
-    begun,
     thinned,
     with_blind,
     with_capacity_ahead,
@@ -42,57 +43,64 @@ from fadecast.cell.life import CAUSES, PRESSURE_CAUSES
 from fadecast.forecast import metrics
 from fadecast.forecast.forecast import HORIZONS, QUANTILES
 from fadecast.learn.batches import Batch, Rows
-from fadecast.learn.config import TrackingConfig, TrainConfig, TrainingConfig
+from fadecast.learn.config import TrackingConfig, TrainConfig
 from fadecast.learn.dataset import read_cells
 from fadecast.learn.fit import Prepared, fit_prepared, prepare
-from fadecast.learn.losses import competing_risks_nll, pressure_nll
+from fadecast.learn.losses import competing_risks_nll
 from fadecast.learn.split import split_cells
 from fadecast.learn.tracking import tracked
-from fadecast.network.encoder import Encoder
-from fadecast.network.forecaster import Forecaster, ForecasterConfig
-from fadecast.network.heads import HazardHead, Readout, log_hazards
+from fadecast.network.forecaster import Forecaster
+from fadecast.network.heads import Readout
 from fadecast.physics.population import Population
 
 CELLS: Final = 5000
 """Of the population, the first: so many that a trial takes minutes."""
 HELD: Final = 0.4
 """Share of the designs that judge: with a tenth, two seeds differ more than most trials do."""
-EPOCHS: Final = 4
-CELLS_AT_ONCE: Final = 32
 MEMBERS: Final = 4
 PARTS: Final = (0.5, 0.25)
 _CAUSES: Final = torch.tensor([CAUSES.index(cause) for cause in PRESSURE_CAUSES])
 
+STAGES_KEPT = KEPT.parents[1] / "trials"
+
 Figures = Mapping[str, float]
+Trial = Callable[[Prepared, Path], tuple[Mapping[str, object], Figures]]
+"""Prepared cells and a folder → settings and figures."""
 
 
 def main() -> None:
-    """Prepare, try, print, close."""
+    """Try what was not tried before, print, close."""
     quick = _common.options(__doc__).quick
     with tempfile.TemporaryDirectory() as name:
-        config, prepared = cells(quick, Path(name))
+        folder = Path(name)
+        config, data, prepared = cells(quick, folder)
         tracking = TrackingConfig(experiment="trials")
         if quick:
             tracking = TrackingConfig(
-                experiment="trials", uri=f"sqlite:///{name}/mlflow.db", artifacts=Path(name)
+                experiment="trials", uri=f"sqlite:///{name}/mlflow.db", artifacts=folder
             )
+        kept = Stages(folder / "stages" if quick else STAGES_KEPT, data)
+
+        def tried(name: str, run: Trial) -> Arrays:
+            with tracked(tracking, name) as record:
+                settings, figures = run(prepared(), folder / name)
+                record.params({"trial": name, **settings})
+                record.metrics(figures)
+            return {key: np.array(value) for key, value in figures.items()}
+
         found: dict[str, dict[str, Figures]] = {}
-        groups = {"network": variants, "ensemble": ensembles, "memory": memories}
-        for group, trials in ((group, of(config)) for group, of in groups.items()):
+        for group, (of, code) in GROUPS.items():
             found[group] = {}
-            for trial, run in trials.items():
-                began = time.monotonic()
-                with tracked(tracking, f"{group}: {trial}") as record:
-                    settings, figures = run(prepared, Path(name) / f"{group}-{trial}")
-                    record.params({"group": group, "trial": trial, **settings})
-                    record.metrics(figures)
-                found[group][trial] = figures
-                say(f"{group} {trial}: {figures} in {time.monotonic() - began:.0f} s")
+            for trial, run in of(config).items():
+                one = f"{group} {trial}"
+                arrays = kept(one, code, lambda one=one, run=run: tried(one, run))
+                found[group][trial] = {key: float(value) for key, value in arrays.items()}
     show(found)
 
 
-def cells(quick: bool, folder: Path) -> tuple[TrainConfig, Prepared]:
-    """The training's configuration, and its training and validation cells, prepared."""
+def cells(quick: bool, folder: Path) -> tuple[TrainConfig, str, Callable[[], Prepared]]:
+    """The training's configuration, what names it and its cells, and its training and validation
+    cells, prepared once they are asked for."""
     config, population = TrainConfig.from_yaml(CONFIG), Population.from_yaml(POPULATION)
     if quick:
         changes = {"cells": QUICK_CELLS, "shard": 4, "seed": population.seed + 1000}
@@ -102,20 +110,27 @@ def cells(quick: bool, folder: Path) -> tuple[TrainConfig, Prepared]:
     store = simulate(population, folder / "population" if quick else KEPT)
     metadata = [store.metadata(cell_id) for cell_id in store.cell_ids()[:CELLS]]
     split = split_cells(metadata, config.data.split.model_copy(update={"validation": HELD}))
-    train, held = (
-        read_cells(store, config.data.end_of_life, [m for m in metadata if m.spec.cell_id in part])
-        for part in (set(split.train), set(split.validation))
-    )
-    return config, prepare(train, held, config.network, config.training)
+    end_of_life = config.data.end_of_life
+
+    @cache
+    def prepared() -> Prepared:
+        train, held = (
+            read_cells(store, end_of_life, [m for m in metadata if m.spec.cell_id in part])
+            for part in (set(split.train), set(split.validation))
+        )
+        return prepare(train, held, config.network, config.training)
+
+    given = f"{store.digest()} {split.digest} {end_of_life} {config.network} {config.training}"
+    return config, given, prepared
 
 
-def variants(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]:
+def variants(config: TrainConfig) -> dict[str, Trial]:
     """Trials of the shipped network by name."""
     network, training = config.network, config.training
 
     def trial(
         changed: Mapping[str, Any], learning: Mapping[str, Any], of: Callable[..., Prepared]
-    ) -> Callable[[Prepared, Path], Any]:
+    ) -> Trial:
         def run(prepared: Prepared, folder: Path) -> tuple[dict[str, object], Figures]:
             own = replace(network, **changed)
             how = training.model_copy(update=dict(learning))
@@ -153,23 +168,29 @@ def variants(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]:
     return {name: trial(*plan) for name, plan in plans.items()}
 
 
-def ensembles(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]:
-    """Trials of several networks that differ in their seed; the first one trains them."""
-    network, training, members = config.network, config.training, []
+def ensembles(config: TrainConfig) -> dict[str, Trial]:
+    """Trials of several networks that differ in their seed."""
+    network, training = config.network, config.training
+    members: list[Forecaster] = []
 
     def trained(prepared: Prepared, folder: Path, **changed: Any) -> Forecaster:
         how = training.model_copy(update=changed)
         return fit_prepared(prepared, network, how, folder=folder)
 
-    def mean(prepared: Prepared, folder: Path) -> tuple[dict[str, object], Figures]:
-        members.extend(trained(prepared, folder / f"{n}", seed=n) for n in range(MEMBERS))
+    def all_of(prepared: Prepared, folder: Path) -> list[Forecaster]:
+        if not members:
+            members.extend(trained(prepared, folder / f"{n}", seed=n) for n in range(MEMBERS))
+        return members
+
+    def mean(prepared: Prepared, folder: Path) -> tuple[Mapping[str, object], Figures]:
         assert prepared.held is not None
         rows = prepared.held.batch
-        return {"members": MEMBERS}, judged(rows, together(members)(rows))
+        return {"members": MEMBERS}, judged(rows, together(all_of(prepared, folder))(rows))
 
-    def taught(prepared: Prepared, folder: Path) -> tuple[dict[str, object], Figures]:
-        drawn = drawn_lives(prepared.train.batch, together(members), seed=0)
-        one = trained(prepared._replace(train=Rows.of(drawn)), folder)
+    def taught(prepared: Prepared, folder: Path) -> tuple[Mapping[str, object], Figures]:
+        many = all_of(prepared, folder)
+        drawn = drawn_lives(prepared.train.batch, together(many), seed=0)
+        one = trained(prepared._replace(train=Rows.of(drawn)), folder / "taught")
         assert prepared.held is not None
         rows = prepared.held.batch
         return {"members": MEMBERS, "parameters": parameters(one)}, judged(rows, said_by(one)(rows))
@@ -177,11 +198,12 @@ def ensembles(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]
     return {f"mean of {MEMBERS}": mean, "taught by them": taught}
 
 
-def memories(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]:
+def memories(config: TrainConfig) -> dict[str, Trial]:
     """Trials of trained memories by name."""
 
-    def trial(memory: type[nn.Module]) -> Callable[[Prepared, Path], Any]:
+    def trial(memory: type[nn.Module]) -> Trial:
         def run(prepared: Prepared, _folder: Path) -> tuple[dict[str, object], Figures]:
+            torch.manual_seed(config.training.seed)
             model = Remembering(config.network, memory)
             model.load(prepared)
             train_sequences(model, prepared.train.batch, config.training)
@@ -192,90 +214,6 @@ def memories(config: TrainConfig) -> dict[str, Callable[[Prepared, Path], Any]]:
         return run
 
     return {name: trial(memory) for name, memory in MEMORIES.items()}
-
-
-class Remembering(nn.Module):
-    """The network with a trained memory behind its first layer, and without averages."""
-
-    def __init__(self, config: ForecasterConfig, memory: type[nn.Module]) -> None:
-        super().__init__()
-        self.encoder = Encoder(config.hidden, config.dropout, 0)
-        self.memory = memory(config.hidden)
-        self.second = nn.Linear(config.hidden, config.hidden)
-        self.hazards = HazardHead(config.hidden)
-
-    def load(self, prepared: Prepared) -> None:
-        """Take over the scales."""
-        own = self.state_dict()
-        self.load_state_dict({**own, **{k: v for k, v in prepared.scales.items() if k in own}})
-
-    def forward(self, rows: Batch, order: Tensor) -> Tensor:
-        """Hazards of the rows of cells ``order (B, T)``, whose padding repeats the last row."""
-        encoder, flat = self.encoder, order.flatten()
-        declared = encoder.declared(rows.design[flat])
-        age = rows.age[flat]
-        features = rows.described[flat, : encoder.features].float()
-        inputs = torch.cat([features, declared, torch.log1p(age) / 8, age / 1000], 1)
-        hidden = encoder.dropout(nn.functional.silu(encoder.first(inputs)))
-        x = self.memory(hidden.unflatten(0, order.shape), age.unflatten(0, order.shape))
-        hazards: Tensor = self.hazards(torch.tanh(self.second(x)))
-        return hazards
-
-    @torch.no_grad()
-    def said(self, rows: Batch) -> Tensor:
-        """Log-hazards of all rows."""
-        self.eval()
-        out = torch.zeros(len(rows.age), self.hazards.middles.shape[0], len(CAUSES))
-        for order, mask in batches(rows, None):
-            out[order[mask]] = self(rows, order)[mask]
-        return log_hazards(out)
-
-
-def train_sequences(model: Remembering, rows: Batch, config: TrainingConfig) -> None:
-    """By the same losses, weights and optimiser, cells in batches."""
-    torch.manual_seed(config.seed)
-    readout = Readout()
-    draw = np.random.default_rng(config.seed)
-    weights = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
-    steps = EPOCHS * len(list(batches(rows, np.random.default_rng(0))))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, config.learning_rate, total_steps=max(steps, 6), pct_start=0.2
-    )
-    for _ in range(EPOCHS):
-        for order, mask in batches(rows, draw):
-            model.train()
-            chosen = order[mask]
-            some = rows.take(chosen)
-            hazards = log_hazards(model(rows, order)[mask])
-            told = competing_risks_nll(hazards, some.after, some.until, some.cause)
-            loss = (told * some.weight).sum() / some.weight.sum()
-            risk = pressure_nll(readout.risks(hazards)[0][:, PRESSURE], some.until, some.cause)
-            risk = (risk * some.settled).sum() / some.settled.sum().clamp(min=1e-12)
-            loss = loss + config.risk_weight * risk
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
-            optimiser.step()
-            schedule.step()
-
-
-def batches(rows: Batch, draw: np.random.Generator | None) -> list[tuple[Tensor, Tensor]]:
-    """Cells of about equal length together: rows ``(B, T)`` and which of them are no padding."""
-    first, count = begun(rows)
-    order = np.argsort(count + (draw.random(len(count)) if draw else 0), kind="stable")
-    groups = np.array_split(order, -(-len(order) // CELLS_AT_ONCE))
-    if draw is not None:
-        draw.shuffle(groups)
-    out = []
-    for group in groups:
-        step = np.arange(count[group].max())
-        place = first[group][:, None] + np.minimum(step, count[group][:, None] - 1)
-        mask = step < count[group][:, None]
-        out.append((torch.from_numpy(place), torch.from_numpy(mask)))
-    return out
 
 
 @torch.no_grad()
@@ -312,6 +250,13 @@ def show(found: Mapping[str, Mapping[str, Figures]]) -> None:
         _common.table(["", "nll", "AUROC", "AP"], rows)
     _common.close("trials", figures, {}, {}, ("numpy", "torch", "lightning"))
 
+
+GROUPS: Final = {
+    "network": (variants, ("benchmarks/trials.py", "benchmarks/_variations.py", *NETWORKS)),
+    "ensemble": (ensembles, ("benchmarks/trials.py", "benchmarks/_ensemble.py", *NETWORKS)),
+    "memory": (memories, ("benchmarks/trials.py", "benchmarks/_memories.py", *NETWORKS)),
+}
+"""Trials by name, and the code that decides them."""
 
 if __name__ == "__main__":
     main()
