@@ -26,15 +26,16 @@ def prepared(cells: Cells) -> Prepared:
 
 
 @pytest.mark.parametrize(
-    ("change", "first"), [("without_reference", 0), ("without_curves", 0), ("with_noise", None)]
+    ("change", "judged"),
+    [("without_reference", True), ("without_curves", True), ("with_noise", False)],
 )
-def test_what_is_judged_is_changed_as_what_is_learnt_from(
-    prepared: Prepared, change: str, first: int | None
+def test_what_is_judged_is_changed_unless_the_change_is_an_augmentation(
+    prepared: Prepared, change: str, *, judged: bool
 ) -> None:
     found = getattr(_variations, change)(prepared)
     assert prepared.held is not None
     same = torch.equal(found.held.batch.described, prepared.held.batch.described)
-    assert same is (first is None)  # augmentation is of what is learnt from alone
+    assert same is not judged
     assert torch.equal(found.held.batch.until, prepared.held.batch.until)
 
 
