@@ -43,13 +43,22 @@ def commands(page: Path, program: str) -> list[list[str]]:
     return [line[1:] for line in words if line and line[0] == program]
 
 
+def sections(page: Path) -> set[str]:
+    """What a link to a heading of a page may say after the #, as GitHub spells it."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_resolve(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'src="([^"]+)"', text):
-        if target.startswith(("http://", "https://", "#")):
+        if target.startswith(("http://", "https://")):
             continue
-        assert (page.parent / target.split("#")[0]).exists(), f"{name_of(page)} links to {target}"
+        name, _, section = target.partition("#")
+        linked = page.parent / name if name else page
+        assert linked.exists(), f"{name_of(page)} links to {target}"
+        assert not section or section in sections(linked), f"{name_of(page)} links to {target}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
