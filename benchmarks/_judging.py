@@ -193,6 +193,8 @@ def gains(
     rows: Rows,
     design: Ints,
     part: NDArray[np.bool_] | None = None,
+    *,
+    alike: bool = False,
     draws: int = MORE_DRAWS,
 ) -> dict[str, Array]:
     """Ours minus each other's AUROC and average precision under designs drawn with replacement.
@@ -200,6 +202,7 @@ def gains(
     Args:
         design: ``(m,)`` which design each cell is of: those of one fail alike.
         part: ``(n,)`` which rows are judged; all when ``None``.
+        alike: cells count alike, in place of rows.
 
     Returns:
         By name ``(2, 2)``: of either figure the 2.5 % and the 97.5 % quantile over the draws; NaN
@@ -207,6 +210,7 @@ def gains(
     """
     known = (rows.label >= 0) & (True if part is None else part)
     label, cell = rows.label[known], rows.cell[known]
+    each = rows.alike[known] if alike else np.ones(len(cell))
     ours = [Ranked(label, said.risk[known]) for said in own]
     theirs = {name: Ranked(label, said.risk[known]) for name, said in others.items()}
     unit = design[cell]
@@ -214,7 +218,7 @@ def gains(
     found: dict[str, list[Array]] = {name: [] for name in others}
     for _ in range(draws):
         chosen = draw.choice(units, len(units))
-        weight = np.bincount(chosen, minlength=units.max() + 1)[unit].astype(np.float64)
+        weight = np.bincount(chosen, minlength=units.max() + 1)[unit] * each
         mean = np.mean([ranked(weight) for ranked in ours], axis=0)
         for name, ranked in theirs.items():
             found[name].append(mean - ranked(weight))

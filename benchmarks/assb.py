@@ -69,7 +69,8 @@ RIVAL = "trees_history"
 """Whose median of the cycles left is compared with ours."""
 NO_RIVALS = ("network", "micro", SEEDED, MEAN, DEPTH, *TRUTH)
 AHEAD = (
-    *(f"{RISK}.auroc{part}" for part in ("", *(f".cycle{n}" for n in LANDMARKS))),
+    *(f"{RISK}.{figure}{part}" for figure in ("auroc", "ap")
+      for part in ("", ".cells", *(f".cycle{n}" for n in LANDMARKS))),
     *(f"{RISK}.auroc.{protocol}" for protocol in PROTOCOLS),
     "rul.mdape.cycle100", "rul.mae.cycle100", *(f"concordance.cycle{n}" for n in LANDMARKS),
 )  # fmt: skip
@@ -98,6 +99,9 @@ def main() -> None:
     figures = {k: v for n, many in said.items() for k, v in standing(n, many, rows).items()}
     figures |= ceilings(figures) | margins(figures, list(said))
     show_ranking(figures, [*said, "ceiling"])
+    share, depth = (figures[f"{RISK}.{part}_share"] for part in ("ceiling", "depth"))
+    print(f"Of the way from kind to the ceiling the network goes {share:.3f}; of what the truth")
+    print(f"adds to the history, for trees, the depth of lithium alone is {depth:.3f}")
     figures |= show_gains(said, rows, contest.test.designs)
     show_lives(figures, [*said, "ceiling"])
     figures |= show_life_gain(networks[0], said[RIVAL][0], rows, contest.test.designs)
@@ -152,8 +156,9 @@ def prepared(quick: bool, fresh: Path) -> Contest:
         f"{len(train)} cells to learn from, {len(held)} to choose by, {len(test)} to be judged on"
     )
     print(f"at {len(contest.rows)} cycles, {(contest.rows.label >= 0).sum()} of known outcome")
-    print(f"of {len(contest.known)} cycles to learn from or to choose by, trees are fitted to")
-    print(f"{effort.tree_rows} and Cox models to {effort.cox_rows} at most, drawn evenly")
+    known = (contest.known.label >= 0).sum()
+    print(f"of {len(contest.known)} cycles to learn from or to choose by, {known} of known outcome")
+    print(f"trees are fitted to {effort.tree_rows} of these at most, Cox to {effort.cox_rows}")
     return contest
 
 
@@ -292,15 +297,19 @@ def show_gains(said: Mapping[str, Sequence[Said]], rows: Rows, design: Ints) -> 
     for end in ("low", "high"):
         figures[f"{RISK}.auroc.gain.{end}"] = figures[f"{RISK}.auroc.gain.{best}.{end}"]
     lines = []
-    for part, chosen in parts_of(rows).items():
+    for part, chosen in ({"cells": np.ones(len(rows), bool)} | parts_of(rows)).items():
         head = f"{RISK}.auroc.{part}"
         best = max(others, key=lambda n: standings[n][f"{head}.{n}"])
-        one = gains(said["network"], {best: others[best]}, rows, design, chosen)
-        low, high = one[best][0]
-        figures |= {f"{head}.gain.low": float(low), f"{head}.gain.high": float(high)}
-        lines.append([part, best, f"{low:+.4f} … {high:+.4f}"])
-    print("\nThe network minus the opponent that is best there, 95 % over designs")
-    _common.table(["", "opponent", "AUROC"], lines)
+        one = {best: others[best]}
+        own = said["network"]
+        quantiles = gains(own, one, rows, design, chosen, alike=part == "cells")[best]
+        for figure, (low, high) in zip(("auroc", "ap"), quantiles, strict=True):
+            head = f"{RISK}.{figure}.{part}.gain"
+            figures |= {f"{head}.low": float(low), f"{head}.high": float(high)}
+        told = (f"{low:+.4f} … {high:+.4f}" for low, high in quantiles)
+        lines.append(["cells alike" if part == "cells" else part, best, *told])
+    print("\nThe network minus the opponent whose AUROC is best there, 95 % over designs")
+    _common.table(["", "opponent", "AUROC", "average precision"], lines)
     best = max(trees, key=lambda n: standings[n][f"{RISK}.auroc.{n}"])
     seeds = gains(said[SEEDED], {best: others[best]}, rows, design)[best][0]
     print(f"The mean of {len(said[SEEDED])} trainings minus {best}, pooled: "

@@ -50,6 +50,12 @@ def test_a_better_score_gains_and_the_same_one_does_not() -> None:
     assert np.ptp(few[0]) != np.ptp(found["chance"][0])
     one = _judging.gains([perfect], {"chance": chance}, rows, 0 * alone, draws=9)["chance"]
     assert np.ptp(one[0]) == 0.0  # a single design is drawn whole every time
+    cells = _judging.gains([perfect], {"x": chance}, rows, 0 * alone, alike=True, draws=9)["x"]
+    told = [_judging.ranking("x", said, rows) for said in (perfect, chance)]
+    for row, figure in zip(cells, ("auroc", "ap"), strict=True):
+        ours, theirs = (one[f"risk50.{figure}.cells.x"] for one in told)
+        np.testing.assert_allclose(row, ours - theirs)
+    assert abs(cells[1, 0] - one[1, 0]) > 1e-3
 
 
 def test_the_perfect_forecast_has_no_error_and_every_figure_its_name() -> None:
