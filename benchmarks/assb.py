@@ -293,26 +293,23 @@ def show_gains(said: Mapping[str, Sequence[Said]], rows: Rows, design: Ints) -> 
     _common.table(["", "AUROC", "average precision"], lines)
     trees = [name for name in others if name.startswith("trees_")]
     standings = {name: ranking(name, one, rows) for name, one in others.items()}
-    best = max(trees, key=lambda n: standings[n][f"{RISK}.auroc.{n}"])
+    tree = max(trees, key=lambda n: standings[n][f"{RISK}.auroc.{n}"])
     for end in ("low", "high"):
-        figures[f"{RISK}.auroc.gain.{end}"] = figures[f"{RISK}.auroc.gain.{best}.{end}"]
+        figures[f"{RISK}.auroc.gain.{end}"] = figures[f"{RISK}.auroc.gain.{tree}.{end}"]
     lines = []
-    for part, chosen in ({"cells": np.ones(len(rows), bool)} | parts_of(rows)).items():
-        head = f"{RISK}.auroc.{part}"
-        best = max(others, key=lambda n: standings[n][f"{head}.{n}"])
-        one = {best: others[best]}
-        own = said["network"]
-        quantiles = gains(own, one, rows, design, chosen, alike=part == "cells")[best]
+    for part, chosen in {"cells": None, **parts_of(rows)}.items():
+        best = max(others, key=lambda n: standings[n][f"{RISK}.auroc.{part}.{n}"])
+        rival, alike = {best: others[best]}, chosen is None
+        quantiles = gains(said["network"], rival, rows, design, chosen, alike=alike)[best]
         for figure, (low, high) in zip(("auroc", "ap"), quantiles, strict=True):
             head = f"{RISK}.{figure}.{part}.gain"
             figures |= {f"{head}.low": float(low), f"{head}.high": float(high)}
         told = (f"{low:+.4f} … {high:+.4f}" for low, high in quantiles)
-        lines.append(["cells alike" if part == "cells" else part, best, *told])
+        lines.append(["cells alike" if alike else part, best, *told])
     print("\nThe network minus the opponent whose AUROC is best there, 95 % over designs")
     _common.table(["", "opponent", "AUROC", "average precision"], lines)
-    best = max(trees, key=lambda n: standings[n][f"{RISK}.auroc.{n}"])
-    seeds = gains(said[SEEDED], {best: others[best]}, rows, design)[best][0]
-    print(f"The mean of {len(said[SEEDED])} trainings minus {best}, pooled: "
+    seeds = gains(said[SEEDED], {tree: others[tree]}, rows, design)[tree][0]
+    print(f"The mean of {len(said[SEEDED])} trainings minus {tree}, pooled: "
           f"{seeds[0]:+.4f} … {seeds[1]:+.4f}")  # fmt: skip
     return figures | {f"{RISK}.auroc.gain.seeds.{end}": float(value)
                       for end, value in zip(("low", "high"), seeds, strict=True)}  # fmt: skip
