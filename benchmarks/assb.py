@@ -95,6 +95,7 @@ def main() -> None:
         said["micro"] = [contest.micro()]
         said[SEEDED] = [contest.network(seed) for seed in range(1 if options.quick else SEEDS)]
         said[MEAN] = [mean_of(said[SEEDED])]
+        designs = contest.test.designs
     rows = contest.rows
     figures = {k: v for n, many in said.items() for k, v in standing(n, many, rows).items()}
     figures |= ceilings(figures) | margins(figures, list(said))
@@ -102,9 +103,9 @@ def main() -> None:
     share, depth = (figures[f"{RISK}.{part}_share"] for part in ("ceiling", "depth"))
     print(f"Of the way from kind to the ceiling the network goes {share:.3f}; of what the truth")
     print(f"adds to the history, for trees, the depth of lithium alone is {depth:.3f}")
-    figures |= show_gains(said, rows, contest.test.designs)
+    figures |= show_gains(said, rows, designs)
     show_lives(figures, [*said, "ceiling"])
-    figures |= show_life_gain(networks[0], said[RIVAL][0], rows, contest.test.designs)
+    figures |= show_life_gain(networks[0], said[RIVAL][0], rows, designs)
     figures |= show_calibration(over(networks, lambda one: calibration(one, rows)))
     figures |= watched
     if not options.quick:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from benchmarks._alarms import Alarms
 from benchmarks._said import Said
 from fadecast.forecast import metrics
 from tests.assb.made_up import PRESSURE, random_lives, rows_of
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @given(st.integers(0, 10_000))
@@ -212,3 +217,17 @@ def test_the_error_of_lives_is_compared_over_designs_of_cells_that_failed() -> N
     one = _judging.life_gain(right, off, rows, 0 * alone, draws=9)
     assert one[0] == one[1]  # a single design is drawn whole every time
     assert np.isnan(_judging.life_gain(right, off, rows_of([(50, 51, PRESSURE)]), alone[:1])).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["assb", "fresh"])
+def test_a_quick_run_goes_from_cells_to_figures(name: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", "--quick"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    record = next(line for line in told.stdout.splitlines() if line.startswith('{"benchmark"'))
+    found = json.loads(record)
+    assert found["benchmark"] == name
+    assert 0.5 < found["figures"]["risk50.auroc.network"] <= 1
+    assert found["figures"]["risk50.auroc.gain.low"] < found["figures"]["risk50.auroc.gain.high"]
